@@ -1,0 +1,49 @@
+"""What all rooms' tests share: the clock, required programs, the folder of vendor samples."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from b24metrics.clock import HandClock
+
+ROOT = Path(__file__).resolve().parent.parent
+IN_CI = os.environ.get("CI", "").lower() == "true"
+
+
+def samples_folder() -> Path | None:
+    """The vendor's response samples, read in place, or None."""
+    folder = Path(os.environ.get("B24_SAMPLES", ROOT.parent / "shared" / "reference" / "samples"))
+    return folder if (folder / "index.json").is_file() else None
+
+
+def golden(name: str) -> object:
+    """A file of hand-checked answers."""
+    return json.loads((ROOT / "tests" / "golden" / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    """2025-03-14 12:00 in Moscow, a Friday."""
+    return HandClock()
+
+
+@pytest.fixture
+def program() -> Callable[[str], str]:
+    """Path of a program; skips where it is missing, fails where CI promised it."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is None:
+            reason = f"{name} is not installed (Debian: apt-get install {name})"
+            if IN_CI:
+                pytest.fail(reason)
+            pytest.skip(reason)
+        return path
+
+    return find
