@@ -13,6 +13,7 @@
     │   └── PortalFault                  the portal failed inside, also after repeats
     ├── Unreachable (ConnectionError)    no answer at all: name, network, certificate, time-out
     ├── UnreadableReply                  neither JSON nor an envelope (a web page, a cut body)
+    ├── UnreadableRow (ValueError)       a record that is not what the vendor describes: .method .record_id .fields
     ├── LostReply                        a write was sent and its answer lost: it may have happened
     ├── BatchFailed                      some commands of a batch failed: .failed, .done
     ├── WalkCut                          a walk over a listing could not finish: .cursor, .listing; __cause__ says why
@@ -124,6 +125,28 @@ class UnreadableReply(B24Error):
         self.status = status
         self.host = host
         self.excerpt = excerpt
+
+
+class UnreadableRow(B24Error, ValueError):
+    """A record that is not what the vendor describes. It shows names only: values may be personal data.
+
+    Attributes:
+        method: REST method that answered. record_id: the record's own id, or None when that is unreadable too.
+        fields: its fields at fault, as spelled on the wire; empty when the record is no map at all.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        method: str = "",
+        record_id: int | str | None = None,
+        fields: tuple[str, ...] = (),
+    ) -> None:
+        super().__init__(message)
+        self.method = method
+        self.record_id = record_id
+        self.fields = fields
 
 
 class LostReply(B24Error):
