@@ -1,0 +1,142 @@
+"""The listening end: uvicorn, with the patience of a public door.
+
+Laws: a connection that says nothing useful is closed after a few seconds; headers, connections and answers in the
+making are counted; signals belong to the daemon.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from b24metrics.errors import ConfigError
+
+#: Seconds a client may take to send the head of a request, counted from the connection or the last answer.
+HEAD_SECONDS = 10
+
+#: Bytes a request's head may have.
+HEAD_BYTES = 16_384
+
+#: Connections at once; Prometheus, its twin, some browsers and a proxy need a handful.
+CONNECTIONS = 64
+
+#: Seconds that answers in the making get when the daemon is told to stop.
+GRACE_SECONDS = 3
+
+
+class GuardedProtocol(H11Protocol):
+    """Closes connections whose next request does not arrive whole in time (uvicorn alone waits for ever)."""
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself
+        super().connection_made(transport)
+        self._await_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._busy():
+            self._stop_timer()
+
+    def on_response_complete(self) -> None:
+        self._await_head()  # first: a pipelined request is taken up inside the next line
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._stop_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        if not self._busy():
+            self.transport.abort()
+
+    def _busy(self) -> bool:
+        cycle: Any = self.cycle  # uvicorn declares it as always there and begins with None
+        return cycle is not None and not cycle.response_complete
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its signal handlers: the daemon stops rounds and server together."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def listen_on(address: str) -> tuple[str, int]:
+    """Host and port of ``host:port``, ``[v6]:port``, ``:port`` (every interface) or a bare port (loopback).
+
+    Raises:
+        ConfigError: not an address.
+    """
+    host, colon, port = address.strip().rpartition(":")
+    if not port.isdecimal() or int(port) > 65_535 or (":" in host and not host.startswith("[")):
+        raise ConfigError(f"--listen {address!r} is no address: write it as 127.0.0.1:9876, [::1]:9876 or just 9876.")
+    if not colon:
+        return "127.0.0.1", int(port)
+    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - asked for by the colon
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes a free one.
+
+    Raises:
+        ConfigError: the name is unknown, the port is taken, or we may not have it.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except BaseException:
+            listener.close()
+            raise
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host} port {port} ({error.strerror or error}): "
+            "stop what listens there, or choose another address with --listen."
+        ) from error
+    return listener
+
+
+def make_server(app: ASGIApp, tls: ssl.SSLContext | None = None) -> Server:
+    """A server for ``app``; it logs through ``logging`` alone and prints no access log (paths may carry names)."""
+    options: dict[str, Any] = {} if tls is None else {"ssl_context_factory": lambda _config, _default: tls}
+    return Server(
+        uvicorn.Config(
+            app,
+            http=GuardedProtocol,
+            ws="none",
+            lifespan="off",
+            loop="asyncio",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            h11_max_incomplete_event_size=HEAD_BYTES,
+            limit_concurrency=CONNECTIONS,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            **options,
+        )
+    )
