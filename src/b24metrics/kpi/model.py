@@ -1,0 +1,657 @@
+"""What a KPI is: a declared value; what comes out of it: samples; and what they are called in Prometheus.
+
+Laws: a declaration computes nothing and opens nothing; window and grain are added by the evaluator; an empty ratio,
+mean or quantile has no value, never 0 and never NaN; metric names are made in this file and nowhere else.
+
+Grains. One letter per axis: M manager, D department with its sub-departments, P pipeline, S stage, R source,
+C currency, T the company (no axis). O is the department's *own members* only: it is never written in a declaration, the
+evaluator adds it for the exporter, because own members never overlap, so that a sum over them is right.
+
+Which metric family carries what (``families`` below; every family has the label ``window``):
+
+======================  ================================================  ====================================
+measure                 family                                            labels before ``window``
+======================  ================================================  ====================================
+adds up                 ``b24_<kpi>``                                     department_id (own members; "0" is
+(counts, sums)                                                            everybody else), pipeline_id if the
+                                                                          card has P
+adds up                 ``b24_manager_<kpi>``                             manager_id, department_id (primary),
+                                                                          pipeline_id if the card has M×P
+adds up                 ``b24_department_<kpi>``                          department_id (with sub-departments)
+adds up                 ``b24_source_…``, ``b24_stage_…``,                the axis of the name
+                        ``b24_currency_…`` where the card has the axis
+does not add up         ``b24_company_<kpi>``                             none
+(ratio, mean, median,   ``b24_department_…``, ``b24_manager_…``,          the axes of the name; a manager's
+distinct count, …)      ``b24_pipeline_…``, ``b24_source_…``, …,          series also carries department_id
+                        ``b24_manager_pipeline_…`` for M×P
+ratio of sums           ``b24_<kpi>_numerator``, ``…_denominator``        as ``b24_<kpi>``: the additive parts
+companions              ``b24_<level>_<kpi>_numerator``, ``_denominator`` as the ready value beside them, so that
+                        (ratios) or ``_n`` (means, quantiles)             PromQL matches them one to one
+======================  ================================================  ====================================
+
+So the company's value of a sum is ``sum(b24_<kpi>{window="…"})`` and of anything else ``b24_company_<kpi>{window="…"}``;
+``Kpi.family(grain)`` answers which one it is. Labels beyond the grain (``Kpi.labels``) stand on every family of the KPI.
+A trailing ``_count`` of an id is dropped (linters reserve it), a level word is not said twice (``b24_manager_rank``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
+
+if TYPE_CHECKING:
+    from b24metrics.kpi.cells import Cells, FloatArray, Groups
+    from b24metrics.kpi.facts import Fact
+
+Language: TypeAlias = Literal["ru", "en"]
+
+
+@dataclass(frozen=True, slots=True)
+class Title:
+    """A text in both languages."""
+
+    ru: str
+    en: str
+
+    def said(self, language: Language) -> str:
+        return self.ru if language == "ru" else self.en
+
+
+class Unit(StrEnum):
+    """What a value counts. Ratios are 0…1, money is in the reporting currency, time in seconds."""
+
+    RATIO = "ratio"
+    SECONDS = "seconds"
+    MONEY = "money"
+    MONEY_PER_DAY = "money per day"
+    DEALS = "deals"
+    LEADS = "leads"
+    REQUESTS = "requests"
+    CALLS = "calls"
+    MEETINGS = "meetings"
+    EMAILS = "e-mails"
+    SESSIONS = "sessions"
+    EVENTS = "events"
+    TASKS = "tasks"
+    ACTIVITIES = "activities"
+    MOVES = "moves"
+    QUOTES = "quotes"
+    INVOICES = "invoices"
+    UNITS = "units"
+    CUSTOMERS = "customers"
+    CONTACTS = "contacts"
+    PURCHASES = "purchases"
+    REVIEWS = "reviews"
+    RECORDS = "records"
+    MANAGERS = "managers"
+    POINTS = "points"
+    RANK = "rank"
+    FLAG = "flag"
+
+    @property
+    def is_countable(self) -> bool:
+        """Whole things: shown without decimals."""
+        return self not in {Unit.RATIO, Unit.SECONDS, Unit.MONEY, Unit.MONEY_PER_DAY, Unit.UNITS, Unit.POINTS}
+
+
+class Better(StrEnum):
+    """Which way is good."""
+
+    HIGHER = "↑"
+    LOWER = "↓"
+    NEITHER = "↔"
+    BAND = "◎"
+
+
+class Chapter(StrEnum):
+    """Chapters of the catalogue."""
+
+    VOLUME = "A"
+    ACTIVITY = "B"
+    DISCIPLINE = "C"
+    CONVERSION = "D"
+    EFFICIENCY = "E"
+    RETENTION = "F"
+    QUALITY = "G"
+    FEEDBACK = "H"
+
+
+class WindowId(StrEnum):
+    """The closed set of windows; ``windows.py`` turns them into instants."""
+
+    NOW = "now"
+    TODAY = "today"
+    YESTERDAY = "yesterday"
+    D7 = "7d"
+    D30 = "30d"
+    WTD = "wtd"
+    MTD = "mtd"
+    QTD = "qtd"
+    PREV_MONTH = "prev_month"
+    T90 = "t90"
+    T180 = "t180"
+    T365 = "t365"
+
+
+NOW = (WindowId.NOW,)
+DAY = (WindowId.TODAY, WindowId.YESTERDAY)
+ROLL = (WindowId.D7, WindowId.D30)
+CAL = (WindowId.WTD, WindowId.MTD, WindowId.QTD, WindowId.PREV_MONTH)
+ALL = DAY + ROLL + CAL
+
+
+def windows(written: str) -> tuple[WindowId, ...]:
+    """``windows("7d 30d mtd")``; order as written."""
+    return tuple(WindowId(word) for word in written.split())
+
+
+# ---------------------------------------------------------------- grains
+
+
+class Axis(StrEnum):
+    """One dimension of a cut."""
+
+    MANAGER = "M"
+    OWN = "O"  # a department's own members; see the module's laws
+    DEPARTMENT = "D"
+    PIPELINE = "P"
+    STAGE = "S"
+    SOURCE = "R"
+    CURRENCY = "C"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Labels that a value cut along this axis carries."""
+        return _AXIS_LABELS[self]
+
+
+_AXIS_LABELS: Mapping[Axis, tuple[str, ...]] = {
+    Axis.MANAGER: ("manager_id", "department_id"),
+    Axis.OWN: ("department_id",),
+    Axis.DEPARTMENT: ("department_id",),
+    Axis.PIPELINE: ("pipeline_id",),
+    Axis.STAGE: ("pipeline_id", "stage_id"),
+    Axis.SOURCE: ("source_id",),
+    Axis.CURRENCY: ("currency",),
+}
+_AXIS_WORDS: Mapping[Axis, str] = {
+    Axis.MANAGER: "manager",
+    Axis.DEPARTMENT: "department",
+    Axis.PIPELINE: "pipeline",
+    Axis.STAGE: "stage",
+    Axis.SOURCE: "source",
+    Axis.CURRENCY: "currency",
+}
+
+#: The department id of records whose manager is outside the sales scope, or who have no manager (grain O).
+OUTSIDE = "0"
+#: The label of an empty source, stage, reason, … .
+NONE = "(none)"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grain:
+    """The axes of one cut, in the order of ``Axis``; no axis is the company total."""
+
+    axes: tuple[Axis, ...] = ()
+
+    @classmethod
+    def parse(cls, written: str) -> Self:
+        """``"M"``, ``"M×P"``, ``"T"``.
+
+        Raises:
+            ValueError: a letter that is no axis, or one twice.
+        """
+        letters = written.strip().split("×")
+        if letters == ["T"]:
+            return cls()
+        found = {Axis(letter) for letter in letters}
+        if len(found) != len(letters):
+            raise ValueError(f"an axis stands twice in the grain {written!r}")
+        return cls(tuple(axis for axis in Axis if axis in found))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names of a sample of this grain, without the window."""
+        return tuple(dict.fromkeys(label for axis in self.axes for label in axis.labels))
+
+    def __contains__(self, axis: object) -> bool:
+        return axis in self.axes
+
+    def __str__(self) -> str:
+        return "×".join(axis.value for axis in self.axes) or "T"
+
+
+COMPANY = Grain()
+MANAGER = Grain((Axis.MANAGER,))
+DEPARTMENT = Grain((Axis.DEPARTMENT,))
+PIPELINE = Grain((Axis.PIPELINE,))
+STAGE = Grain((Axis.STAGE,))
+SOURCE = Grain((Axis.SOURCE,))
+CURRENCY = Grain((Axis.CURRENCY,))
+MANAGER_PIPELINE = Grain((Axis.MANAGER, Axis.PIPELINE))
+OWN = Grain((Axis.OWN,))
+OWN_PIPELINE = Grain((Axis.OWN, Axis.PIPELINE))
+
+
+def grains(written: str) -> tuple[Grain, ...]:
+    """``grains("M D P R T, M×P")``; order as written.
+
+    Raises:
+        ValueError: an unknown letter, or O, which is the evaluator's own.
+    """
+    found = tuple(Grain.parse(word) for word in written.replace(",", " ").split())
+    if any(Axis.OWN in grain for grain in found):
+        raise ValueError("the grain O is added by the evaluator and never declared")
+    return found
+
+
+# ---------------------------------------------------------------- measures
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """How many rows of the fact satisfy ``where``; with ``distinct``, how many different values of that column.
+
+    A distinct count does not add up: two managers may share a record.
+    """
+
+    fact: Fact
+    where: str = ""
+    distinct: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """Sum of ``column``; an empty set sums to 0. Rows without a value drop out."""
+
+    fact: Fact
+    column: str
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """One additive measure by another; no value where the denominator is not above 0."""
+
+    numerator: Number | Total
+    denominator: Number | Total | Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Mean:
+    """Sum of ``column`` by the number of rows, those without a value included; ``n`` is that number.
+
+    ``per``: the column whose different values are counted instead of the rows (legs of one call).
+    """
+
+    fact: Fact
+    column: str
+    where: str = ""
+    per: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quantile:
+    """Quantile ``q`` of ``column`` by linear interpolation (Hyndman-Fan type 7); rows without a value drop out.
+
+    ``per``: rows that share this column's value are summed first, inside the scope (legs of one call).
+    """
+
+    fact: Fact
+    column: str
+    q: float
+    where: str = ""
+    per: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The plan of another KPI for the whole period of the window, at grain M, D or T; no value without a plan above 0."""
+
+    kpi_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The same measure over the comparable previous window."""
+
+    of: Number | Total | Ratio | Mean | Quantile
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """Numpy over the rows of each cell: survival, lifetime value, whatever SQL says clumsily.
+
+    ``compute`` gets the rows of the fact, sorted by cell, with ``columns`` as arrays, and returns one value per cell,
+    NaN for nothing.
+    """
+
+    fact: Fact
+    columns: tuple[str, ...]
+    compute: Callable[[Groups], FloatArray]
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Numpy over the values of other measures: gaps, growth, forecasts, ranks, tests over many stages at once.
+
+    ``compute`` gets one array per input, aligned cell by cell, together with the cells' own labels, windows and the
+    working time in them, and returns one value per cell, NaN for nothing.
+    """
+
+    inputs: Mapping[str, Number | Total | Ratio | Mean | Quantile | Plan | Previous | Computed]
+    compute: Callable[[Cells], FloatArray]
+
+
+Measure: TypeAlias = Number | Total | Ratio | Mean | Quantile | Plan | Previous | Computed | Derived
+
+
+# ---------------------------------------------------------------- KPI
+
+
+class Part(StrEnum):
+    """What of a sample a metric family shows."""
+
+    VALUE = ""
+    NUMERATOR = "numerator"
+    DENOMINATOR = "denominator"
+    N = "n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kpi:
+    """One declared number of the catalogue.
+
+    Attributes:
+        grains: the cuts of the card. windows: those of the card, and the baselines that rules compare with.
+        source: where the definition stands. definition: in words, for people. formula: the same, for checking.
+        labels: label names beyond the grain; columns of the fact.
+    """
+
+    id: str
+    title: Title
+    measure: Measure
+    unit: Unit
+    better: Better
+    grains: tuple[Grain, ...]
+    windows: tuple[WindowId, ...]
+    chapter: Chapter
+    source: str
+    definition: Title
+    formula: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether values of managers sum up to their department's, and pipelines' to the company's."""
+        return _adds_up(self.measure)
+
+    @property
+    def companions(self) -> tuple[Part, ...]:
+        """The sizes that are published beside the value."""
+        match self.measure:
+            case Ratio():
+                return (Part.NUMERATOR, Part.DENOMINATOR)
+            case Mean() | Quantile() | Computed():
+                return (Part.N,)
+            case _:
+                return ()
+
+    @property
+    def evaluated_grains(self) -> tuple[Grain, ...]:
+        """The grains of the card and the exporter's finer additive one, which comes out of the same pass."""
+        own = (self._own,) if self.adds_up or self._parts_add_up else ()
+        return self.grains + own
+
+    @property
+    def families(self) -> tuple[Family, ...]:
+        """Every metric family of this KPI; the table in the module's docstring."""
+        if self.adds_up:
+            shown = [self._own]
+            if MANAGER_PIPELINE in self.grains:
+                shown.append(MANAGER_PIPELINE)
+            elif MANAGER in self.grains:
+                shown.append(MANAGER)
+            shown += [grain for grain in self.grains if grain in {DEPARTMENT, SOURCE, STAGE, CURRENCY}]
+            return tuple(Family(self, grain, Part.VALUE) for grain in shown)
+        ready = tuple(Family(self, grain, part) for grain in self.grains for part in (Part.VALUE, *self.companions))
+        parts = tuple(Family(self, self._own, part) for part in self.companions) if self._parts_add_up else ()
+        return ready + parts
+
+    def family(self, grain: Grain, part: Part = Part.VALUE) -> Family:
+        """The family from which this cut is read; where its ``grain`` is finer, sum it over the labels in between.
+
+        Raises:
+            LookupError: the KPI is not cut that way, or has no such part.
+        """
+        wanted = {family.grain: family for family in self.families if family.part is part}
+        if grain in wanted:
+            return wanted[grain]
+        if self.adds_up and grain in self.grains:
+            finer = MANAGER_PIPELINE if Axis.MANAGER in grain else self._own
+            return wanted[finer]
+        raise LookupError(f"{self.id} has no {part or 'value'} at grain {grain}")
+
+    @property
+    def _own(self) -> Grain:
+        return OWN_PIPELINE if PIPELINE in self.grains else OWN
+
+    @property
+    def _parts_add_up(self) -> bool:
+        measure = self.measure
+        return isinstance(measure, Ratio) and _adds_up(measure.numerator) and _adds_up(measure.denominator)
+
+
+def _adds_up(measure: Measure) -> bool:
+    match measure:
+        case Number():
+            return measure.distinct is None
+        case Total():
+            return True
+        case _:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family: a gauge with fixed label names."""
+
+    kpi: Kpi
+    grain: Grain
+    part: Part
+
+    @property
+    def name(self) -> str:
+        """As Prometheus knows it."""
+        words = self.kpi.id.removesuffix("_count")
+        level = "_".join(_AXIS_WORDS[axis] for axis in self.grain.axes if axis in _AXIS_WORDS) or "company"
+        if Axis.OWN not in self.grain and not words.startswith(f"{level}_"):
+            words = f"{level}_{words}"
+        return f"b24_{words}_{self.part}" if self.part else f"b24_{words}"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of ``Sample.labels``, then ``window``."""
+        return (*self.grain.labels, *self.kpi.labels, "window")
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether a sum over its series (of one window) means something."""
+        return Axis.OWN in self.grain or (self.kpi.adds_up and Axis.DEPARTMENT not in self.grain)
+
+    def help(self, language: Language = "en") -> str:
+        """HELP in one line: what it is, whose it is, how fresh it is."""
+        scope = _SCOPES[self.grain.axes[0] if self.grain.axes else None].said(language)
+        part = _PARTS[self.part].said(language)
+        ending = _CACHED.said(language)
+        return f"{part}{self.kpi.title.said(language)} ({scope}). {self.kpi.definition.said(language)} {ending}"
+
+
+_PARTS: Mapping[Part, Title] = {
+    Part.VALUE: Title("", ""),
+    Part.NUMERATOR: Title("Числитель: ", "Numerator of: "),
+    Part.DENOMINATOR: Title("Знаменатель: ", "Denominator of: "),
+    Part.N: Title("Размер выборки: ", "Sample size of: "),
+}
+_SCOPES: Mapping[Axis | None, Title] = {
+    None: Title("компания", "company"),
+    Axis.OWN: Title("только сотрудники самого отдела", "own members of the department only"),
+    Axis.MANAGER: Title("менеджер", "manager"),
+    Axis.DEPARTMENT: Title("отдел с подотделами", "department with its sub-departments"),
+    Axis.PIPELINE: Title("воронка", "pipeline"),
+    Axis.STAGE: Title("этап", "stage"),
+    Axis.SOURCE: Title("источник", "source"),
+    Axis.CURRENCY: Title("валюта сделки", "native currency"),
+}
+_CACHED = Title("Считается раз за цикл обновления.", "Computed once per refresh round.")
+
+
+# ---------------------------------------------------------------- results
+
+
+class Sample(NamedTuple):
+    """One labelled number.
+
+    ``value`` is None where there is nothing to say (an empty ratio) though the combination is known; its sizes may still
+    be 0. ``labels`` are in the order of ``Family.labels``, without the window. A tuple because a round makes 100,000.
+    """
+
+    kpi: Kpi
+    grain: Grain
+    labels: Mapping[str, str]
+    window: WindowId
+    value: float | None
+    n: int | None = None
+    numerator: float | None = None
+    denominator: float | None = None
+
+    def part(self, part: Part) -> float | None:
+        """The number that a family shows of this sample."""
+        match part:
+            case Part.VALUE:
+                return self.value
+            case Part.NUMERATOR:
+                return self.numerator
+            case Part.DENOMINATOR:
+                return self.denominator
+            case Part.N:
+                return None if self.n is None else float(self.n)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagerInfo:
+    """A user of the sales scope. ``department_id``: the primary one."""
+
+    id: int
+    name: str
+    department_id: int
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DepartmentInfo:
+    """A department of the sales subtree. ``parent_id`` is None at its top."""
+
+    id: int
+    name: str
+    parent_id: int | None
+    head_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineInfo:
+    id: int
+    name: str
+    sort: int
+
+
+@dataclass(frozen=True, slots=True)
+class StageInfo:
+    """A stage of a deal pipeline. ``semantics``: P in progress, S won, F lost."""
+
+    id: str
+    name: str
+    pipeline_id: int
+    semantics: str
+    sort: int
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """Names behind the ids of the labels."""
+
+    managers: tuple[ManagerInfo, ...] = ()
+    departments: tuple[DepartmentInfo, ...] = ()
+    pipelines: tuple[PipelineInfo, ...] = ()
+    stages: tuple[StageInfo, ...] = ()
+    sources: tuple[SourceInfo, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """Half-open, aware UTC instants. ``working_seconds``, ``working_seconds_whole``: elapsed and of the whole period."""
+
+    start: datetime
+    end: datetime
+    working_seconds: int | None = None
+    working_seconds_whole: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All samples of one instant; never changed, only replaced.
+
+    Attributes:
+        absent: KPI id → the feeds that were not mirrored, so that it has no samples at all.
+        intervals: what the windows meant at ``at``.
+    """
+
+    portal: str
+    at: datetime
+    samples: tuple[Sample, ...]
+    intervals: Mapping[WindowId, Interval] = field(default_factory=dict)
+    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    directory: Directory = Directory()
+    _cuts: Mapping[tuple[str, Grain], tuple[Sample, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        cuts: dict[tuple[str, Grain], list[Sample]] = {}
+        for sample in self.samples:
+            cuts.setdefault((sample.kpi.id, sample.grain), []).append(sample)
+        frozen = MappingProxyType({cut: tuple(samples) for cut, samples in cuts.items()})
+        object.__setattr__(self, "_cuts", frozen)
+
+    def of(self, kpi: Kpi, grain: Grain) -> tuple[Sample, ...]:
+        """All samples of one cut, every window; what a metric family is made of."""
+        return self._cuts.get((kpi.id, grain), ())
+
+    def series(self, family: Family) -> Iterator[tuple[Sample, float]]:
+        """The samples that this family shows, with the number to show; those with nothing to say are left out."""
+        for sample in self.of(family.kpi, family.grain):
+            shown = sample.part(family.part)
+            if shown is not None:
+                yield sample, shown
+
+    def sample(self, kpi: Kpi, window: WindowId, grain: Grain = COMPANY, **labels: str) -> Sample | None:
+        """The one sample with these labels (those not named are not compared), or None."""
+        for sample in self.of(kpi, grain):
+            if sample.window == window and all(sample.labels.get(name) == value for name, value in labels.items()):
+                return sample
+        return None
+
+    def value(self, kpi: Kpi, window: WindowId, grain: Grain = COMPANY, **labels: str) -> float | None:
+        """The value of that sample; None where there is none."""
+        found = self.sample(kpi, window, grain, **labels)
+        return None if found is None else found.value
