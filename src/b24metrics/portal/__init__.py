@@ -1,0 +1,1 @@
+"""Speaking to a Bitrix24 portal, patiently."""
