@@ -1,0 +1,120 @@
+"""Sets of instants as sorted, disjoint, half-open intervals; all operations on whole arrays.
+
+Laws: ``starts[i] < ends[i] < starts[i + 1]``; epoch seconds, int64; no Python loop over intervals.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+#: Stands for "for ever" on either side; far enough from the edge of int64 that sums do not wrap.
+FAR = 1 << 60
+
+
+class Intervals(NamedTuple):
+    """Starts and ends, epoch seconds, each of shape (n,)."""
+
+    starts: IntArray
+    ends: IntArray
+
+
+def _ints(values: list[int]) -> IntArray:
+    return np.array(values, dtype=np.int64)
+
+
+EMPTY = Intervals(_ints([]), _ints([]))
+EVER = Intervals(_ints([-FAR]), _ints([FAR]))
+
+
+def between(start: int, end: int) -> Intervals:
+    """The one interval ``[start, end)``; nothing if it is empty or turned round."""
+    return Intervals(_ints([start]), _ints([end])) if start < end else EMPTY
+
+
+def merge(starts: IntArray, ends: IntArray) -> Intervals:
+    """Union of any half-open intervals, in any order; overlapping and touching ones become one, empty ones vanish."""
+    real = starts < ends
+    starts, ends = starts[real], ends[real]
+    if starts.size == 0:
+        return EMPTY
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], ends[order]
+    reached = np.maximum.accumulate(ends)
+    first = np.concatenate(([True], starts[1:] > reached[:-1]))
+    last = np.concatenate((first[1:], [True]))
+    return Intervals(starts[first], reached[last])
+
+
+def union(*parts: Intervals) -> Intervals:
+    """Union of several sets."""
+    return merge(np.concatenate([part.starts for part in parts]), np.concatenate([part.ends for part in parts]))
+
+
+def complement(a: Intervals) -> Intervals:
+    """Everything that is not in ``a``, from -FAR to FAR."""
+    starts = np.concatenate((_ints([-FAR]), a.ends))
+    ends = np.concatenate((a.starts, _ints([FAR])))
+    real = starts < ends  # an interval that is itself open-ended leaves nothing on that side
+    return Intervals(starts[real], ends[real])
+
+
+def intersect(a: Intervals, b: Intervals) -> Intervals:
+    """What lies in both."""
+    first = np.searchsorted(b.ends, a.starts, side="right")
+    counts = np.maximum(np.searchsorted(b.starts, a.ends, side="left") - first, 0)
+    mine = np.repeat(np.arange(a.starts.size), counts)
+    # position within the run of partners of each interval of `a`
+    theirs = np.arange(mine.size) - np.repeat(np.cumsum(counts) - counts, counts) + np.repeat(first, counts)
+    return Intervals(np.maximum(a.starts[mine], b.starts[theirs]), np.minimum(a.ends[mine], b.ends[theirs]))
+
+
+def subtract(a: Intervals, b: Intervals) -> Intervals:
+    """What lies in ``a`` and not in ``b``."""
+    return intersect(a, complement(b)) if b.starts.size else a
+
+
+def contains(a: Intervals, at: IntArray) -> BoolArray:
+    """Whether each instant lies in ``a``; the end does not."""
+    if a.starts.size == 0:
+        return np.zeros(at.shape, dtype=np.bool_)
+    i = np.searchsorted(a.starts, at, side="right") - 1
+    return np.asarray((i >= 0) & (at < a.ends[np.maximum(i, 0)]), dtype=np.bool_)
+
+
+class Tally(NamedTuple):
+    """Intervals with their running total: ``sums[i]`` seconds lie before ``starts[i]``; ``sums`` has one more."""
+
+    starts: IntArray
+    ends: IntArray
+    sums: IntArray
+
+    @classmethod
+    def of(cls, a: Intervals) -> Tally:
+        return cls(a.starts, a.ends, np.concatenate((_ints([0]), np.cumsum(a.ends - a.starts))))
+
+    def before(self, at: IntArray) -> IntArray:
+        """Seconds of the set before each instant: ``W`` with the set's own beginning as origin.
+
+        Source: working-time semantics §3.
+        """
+        if self.starts.size == 0:
+            return np.zeros(at.shape, dtype=np.int64)
+        i = np.searchsorted(self.starts, at, side="right") - 1
+        j = np.maximum(i, 0)
+        counted = self.sums[j] + np.minimum(at, self.ends[j]) - self.starts[j]
+        return np.where(i < 0, 0, counted)
+
+    def reaching(self, total: IntArray) -> IntArray:
+        """First instant before which each (positive) total has been counted; FAR where the set is too small."""
+        k = np.searchsorted(self.sums, total, side="left")  # "left" keeps a closing bell on its own day
+        found = k < self.sums.size
+        if self.starts.size == 0:
+            return np.full(total.shape, FAR, dtype=np.int64)
+        i = np.where(found, k, 1) - 1
+        return np.where(found, self.starts[i] + total - self.sums[i], FAR)
