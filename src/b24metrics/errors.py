@@ -15,12 +15,14 @@
     ├── UnreadableReply                  neither JSON nor an envelope (a web page, a cut body)
     ├── UnreadableRow (ValueError)       a record that is not what the vendor describes: .method .record_id .fields
     ├── LostReply                        a write was sent and its answer lost: it may have happened
+    ├── NotRun                           a command of a batch that was left out because another one failed: .method
     ├── BatchFailed                      some commands of a batch failed: .failed, .done
     ├── WalkCut                          a walk over a listing could not finish: .cursor, .listing; __cause__ says why
     ├── MirrorError                      the local database
     │   ├── UnreadableMirror             not a mirror, damaged, or made by another program
     │   ├── NewerMirror                  made by a newer version: upgrade
     │   ├── MirrorBusy                   another process holds the file
+    │   ├── UnwritableMirror             its directory is missing or forbidden, or the disk is full
     │   └── NothingMirrored              the mirror has no such portal or feed yet: sync first
     └── CalendarError (ValueError)       a schedule that cannot be meant
         └── HorizonError                 an instant outside the compiled years
@@ -158,6 +160,14 @@ class LostReply(B24Error):
         self.host = host
 
 
+class NotRun(B24Error):
+    """A command of a batch that was left out, because it needs the result of one that failed. ``method``."""
+
+    def __init__(self, message: str, *, method: str = "") -> None:
+        super().__init__(message)
+        self.method = method
+
+
 class BatchFailed(B24Error):
     """Some commands of a batch failed. ``failed``: name → error; ``done``: name → decoded result."""
 
@@ -171,7 +181,7 @@ class WalkCut(B24Error):
     """A walk over a listing could not finish; nothing before ``cursor`` is missing.
 
     Attributes:
-        cursor: where to go on: hand it to the listing's ``after``. listing: the listing as it was asked.
+        cursor: where to go on: hand it to the listing's ``after``. listing: what is left, ready to be walked.
         __cause__: what stopped it.
     """
 
@@ -202,6 +212,10 @@ class MirrorBusy(MirrorError):
     """Another process holds the file."""
 
 
+class UnwritableMirror(MirrorError):
+    """The directory is missing or may not be written, or the disk is full; what was committed stays."""
+
+
 class NothingMirrored(MirrorError, LookupError):
     """The mirror has no such portal or feed yet."""
 
@@ -212,5 +226,3 @@ class CalendarError(B24Error, ValueError):
 
 class HorizonError(CalendarError):
     """An instant, or a deadline, lies outside the compiled years."""
-
-

@@ -3,6 +3,7 @@
 Laws: ``portal`` is the first column of every key; columns are named as entity fields; instants are TIMESTAMPTZ (UTC),
 dates are DATE, money is DECIMAL in its own currency; ``deleted_at`` is the tombstone. Types are spelled so that DuckDB
 and PostgreSQL both read them. A migration is a list of statements; it is never edited after a release, only followed.
+An observed column keeps the first value that was seen until the portal takes the fact back (says nothing there).
 """
 
 from __future__ import annotations
@@ -11,14 +12,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a table is itself: hashable, although its columns are a map
 class Table:
-    """One table: its key (without ``portal``) and its other columns, name → SQL type."""
+    """One table: its key (without ``portal``) and its columns, name → SQL type.
+
+    Attributes:
+        observed: columns that keep what was seen first: a later value is ignored, only NULL empties them.
+    """
 
     name: str
     key: tuple[str, ...]
     columns: Mapping[str, str]
     tombstone: bool = True
+    observed: tuple[str, ...] = ()
 
     @property
     def primary_key(self) -> tuple[str, ...]:
@@ -165,6 +171,7 @@ ACTIVITIES = Table(
         "result_status": "INTEGER",
         "result_stream": "INTEGER",
     },
+    observed=("completed_at",),
 )
 
 ACTIVITY_BINDINGS = Table(
@@ -212,6 +219,7 @@ USERS = Table(
         "employed_on": "DATE",
         "dismissed_at": "TIMESTAMPTZ",  # observed: first seen inactive
     },
+    observed=("dismissed_at",),
 )
 
 USER_DEPARTMENTS = Table(
@@ -275,7 +283,7 @@ DEAL_CLOSINGS = Table(
 
 ABSENCES = Table(
     "absences",
-    ("user_id", "id"),
+    ("user_id", "id", "starts_at"),  # the occasions of a recurring absence share its id
     {"user_id": "BIGINT", "id": "BIGINT", "starts_at": "TIMESTAMPTZ", "ends_at": "TIMESTAMPTZ"},  # half-open
     tombstone=False,
 )
@@ -299,7 +307,8 @@ FEED_STATE = Table(
     {
         "feed": "VARCHAR",
         "cursor_at": "TIMESTAMPTZ",  # everything modified before it is here
-        "cursor_id": "BIGINT",  # everything up to this id is here
+        "cursor_id": "BIGINT",  # append-only: everything up to this id is here; else how far the walk under way has come
+        "walk_at": "TIMESTAMPTZ",  # portal time at which the walk under way began; NULL when none is
         "target_id": "BIGINT",  # last id that the running backfill aims at; NULL when it is done
         "backfilled_at": "TIMESTAMPTZ",
         "synced_at": "TIMESTAMPTZ",  # portal time of the last complete round
@@ -309,9 +318,24 @@ FEED_STATE = Table(
     tombstone=False,
 )
 
+SYNC_RANGES = Table(
+    "sync_ranges",  # the backfill's work items: (first_id - 1, last_id] of a feed; kept until its backfill is done
+    ("feed", "first_id"),
+    {
+        "feed": "VARCHAR",
+        "first_id": "BIGINT",
+        "last_id": "BIGINT",
+        "done_id": "BIGINT",  # everything from first_id to here is in the mirror; first_id - 1 at the start
+        "expected": "BIGINT",  # rows, estimated
+        "row_count": "BIGINT",  # rows written so far
+    },
+    tombstone=False,
+)
+
 TABLES: tuple[Table, ...] = (
     PORTALS, DEALS, LEADS, STAGE_MOVES, ACTIVITIES, ACTIVITY_BINDINGS, PHONE_CALLS, USERS, USER_DEPARTMENTS,
     DEPARTMENTS, STATUSES, PIPELINES, CURRENCIES, DEAL_CLOSINGS, ABSENCES, PLANS, FEED_STATE,
+    SYNC_RANGES,
 )  # fmt: skip
 
 #: Forward only; number n+1 is the statements at index n. Version 1 is the tables above as first released.

@@ -1,18 +1,32 @@
 """The database that holds the mirror. The only file that knows a database driver.
 
-Laws: one writer; a page of rows and its cursor are committed together; sessions speak UTC.
+Laws: one writer; a page of rows and its cursor are committed together; sessions speak UTC. A file is either absent or a
+complete mirror: it is made under another name and appears whole. What a person can mend (a missing directory, a full
+disk, another process) is a MirrorError that says how; nothing is damaged by finding out.
+
+Threads: every thread that uses a DuckStore gets a connection of its own, so one may compute while another writes. Each
+statement sees what was committed before it began; inside ``transaction()`` all statements see one such state.
+Temporary tables and transactions belong to the thread that made them.
+Processes: DuckDB lets one process write *or* several read. While a daemon writes, another process cannot even read:
+ask the daemon, copy the file while it rests, or keep the mirror in PostgreSQL.
 """
 
 from __future__ import annotations
 
+import os
+import re
+import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import duckdb
 import pyarrow as pa
 
+from b24metrics.errors import MirrorBusy, MirrorError, NewerMirror, NothingMirrored, UnreadableMirror, UnwritableMirror
+from b24metrics.mirror.rows import page_of_mappings
 from b24metrics.mirror.schema import MIGRATIONS, Table
 
 
@@ -29,12 +43,21 @@ class Store(Protocol):
         """Make or replace a temporary table from Arrow."""
         ...
 
-    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-        """Insert or overwrite by primary key; the last of equal keys wins. Returns the number of rows written."""
+    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]] | pa.Table) -> int:
+        """Insert or overwrite by primary key; the last of equal keys wins. Returns the number of rows written.
+
+        Columns that the rows do not name are left alone (NULL in new rows); observed columns keep what they have.
+        Rows are mappings, or an Arrow table made by ``rows.page_of`` (each key once).
+
+        Raises:
+            MirrorError: a value does not fit its column, or the database cannot be written.
+        """
         ...
 
     @contextmanager
-    def transaction(self) -> Iterator[None]: ...
+    def transaction(self) -> Iterator[None]:
+        """All or nothing: an exception takes everything back. Transactions do not nest."""
+        ...
 
     def close(self) -> None: ...
 
@@ -42,54 +65,308 @@ class Store(Protocol):
 class DuckStore:
     """A mirror in one DuckDB file, or in memory (``:memory:``)."""
 
-    def __init__(self, path: str | Path = ":memory:") -> None:
-        self._connection = duckdb.connect(str(path))
-        self._connection.execute("SET TimeZone = 'UTC'")
-        self._migrate()
+    def __init__(
+        self,
+        path: str | Path = ":memory:",
+        *,
+        read_only: bool = False,
+        memory_limit: str | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Open a mirror; one that does not exist yet is made.
 
-    def _migrate(self) -> None:
-        self.execute("CREATE TABLE IF NOT EXISTS b24metrics_schema (version INTEGER NOT NULL)")
-        found = self.rows("SELECT coalesce(max(version), 0) FROM b24metrics_schema")[0][0]
-        for version, statements in enumerate(MIGRATIONS[found:], start=found + 1):
-            with self.transaction():
-                for statement in statements:
-                    self.execute(statement)
-                self.execute("INSERT INTO b24metrics_schema VALUES (?)", [version])
+        Args:
+            path: the file; its log and temporary files lie beside it.
+            read_only: for commands that only look; several processes may, as long as none writes.
+            memory_limit: ``"2GB"``; what exceeds it goes to ``<path>.tmp``. Default: 80 % of the machine.
+            threads: that one statement may use. Default: all cores.
+
+        Raises:
+            NothingMirrored: there is no mirror to look at (read only).
+            MirrorBusy: another process holds it.
+            NewerMirror: made by a newer version.
+            UnreadableMirror: not a mirror, damaged, or made by another program.
+            UnwritableMirror: the directory is missing, forbidden or full.
+        """
+        self.path = str(path)
+        # Without these a SQLite file handed in by mistake would make DuckDB fetch an extension from the network.
+        config: dict[str, Any] = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+        if memory_limit is not None:
+            config["memory_limit"] = memory_limit
+        if threads is not None:
+            config["threads"] = threads
+        if self.path != ":memory:" and not _found(Path(path), read_only=read_only):
+            _make(Path(path))
+        self._mine = threading.local()
+        self._opening = threading.Lock()
+        self._root = _connect(self.path, self.path, read_only=read_only, config=config)
+
+    # ------------------------------------------------------------ work
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection of the calling thread."""
+        try:
+            mine: duckdb.DuckDBPyConnection = self._mine.connection
+        except AttributeError:
+            with self._opening, self._honest():
+                mine = self._mine.connection = self._root.cursor()
+        return mine
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        self._connection.execute(sql, params)
+        with self._honest():
+            self._connection.execute(sql, params)
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        return self._connection.execute(sql, params).fetchall()
+        with self._honest():
+            return self._connection.execute(sql, params).fetchall()
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
-        return self._connection.execute(sql, params).to_arrow_table()
+        with self._honest():
+            return self._connection.execute(sql, params).to_arrow_table()
 
     def load(self, name: str, table: pa.Table) -> None:
-        self._connection.register("_loading", table)
-        self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _loading")
-        self._connection.unregister("_loading")
+        with self._lent(table), self._honest():
+            self._connection.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM _lent")
 
-    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]]) -> int:
-        unique = {tuple(row[k] for k in table.primary_key): row for row in rows}
-        names = list(table.all_columns)
-        marks = ", ".join("?" for _ in names)
-        if unique:
-            self._connection.executemany(
-                f"INSERT OR REPLACE INTO {table.name} ({', '.join(names)}) VALUES ({marks})",
-                [[row.get(name) for name in names] for row in unique.values()],
-            )
-        return len(unique)
+    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]] | pa.Table) -> int:
+        page = rows if isinstance(rows, pa.Table) else page_of_mappings(table, rows)
+        if page.num_rows:
+            with self._lent(page), self._honest():
+                self._connection.execute(upsert_sql(table, tuple(page.column_names), "_lent"))
+        return int(page.num_rows)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self._connection.begin()
+        connection = self._connection
+        connection.begin()
         try:
             yield
         except BaseException:
-            self._connection.rollback()
+            # A transaction that the database gave up by itself cannot be rolled back again.
+            with suppress(duckdb.Error):
+                connection.rollback()
             raise
-        self._connection.commit()
+        with self._honest():
+            connection.commit()
+
+    def checkpoint(self) -> None:
+        """Fold the write-ahead log into the file, as far as nobody else is writing."""
+        with suppress(duckdb.TransactionException), self._honest():
+            self._connection.execute("CHECKPOINT")
 
     def close(self) -> None:
-        self._connection.close()
+        """Close all threads' connections; the log is folded into the file."""
+        self._root.close()
+
+    @contextmanager
+    def _lent(self, table: pa.Table) -> Iterator[None]:
+        """Let SQL of this thread see an Arrow table as ``_lent``."""
+        connection = self._connection
+        connection.register("_lent", table)
+        try:
+            yield
+        finally:
+            connection.unregister("_lent")
+
+    @contextmanager
+    def _honest(self) -> Iterator[None]:
+        """Let mistakes in SQL pass as they are, and name what a person can mend."""
+        try:
+            yield
+        except duckdb.Error as error:
+            if named := _named(self.path, error):
+                raise named from error
+            raise
+
+
+def upsert_sql(table: Table, names: tuple[str, ...], source: str) -> str:
+    """INSERT … ON CONFLICT for some columns of a table, reading them from a relation of the same column names."""
+    key = table.primary_key
+
+    def taken(name: str) -> str:
+        if name in table.observed:
+            return f"{name} = CASE WHEN excluded.{name} IS NOT NULL THEN coalesce({table.name}.{name}, excluded.{name}) END"
+        return f"{name} = excluded.{name}"
+
+    changes = ", ".join(taken(name) for name in names if name not in key)
+    return (
+        f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(names)} FROM {source} "
+        f"ON CONFLICT ({', '.join(key)}) DO {f'UPDATE SET {changes}' if changes else 'NOTHING'}"
+    )
+
+
+# ---------------------------------------------------------------- opening
+
+
+def _connect(
+    path: str, called: str, *, read_only: bool = False, config: Mapping[str, Any] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A connection to a mirror whose tables are those of today. Messages name it as ``called``."""
+    try:
+        connection = duckdb.connect(path, read_only=read_only, config=dict(config or {}))
+    except duckdb.Error as error:
+        _refuse_to_open(called, error)
+    try:
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")
+        _migrate(connection, called, read_only=read_only)
+    except duckdb.Error as error:
+        connection.close()
+        _refuse_to_open(called, error)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make(path: Path) -> None:
+    """Make a whole empty mirror elsewhere in the directory, then give it its name, unless somebody was faster."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
+            fresh = Path(folder) / path.name
+            _connect(str(fresh), str(path)).close()
+            with suppress(FileExistsError):
+                _name_it(fresh, path)
+    except OSError as error:
+        raise UnwritableMirror(
+            f"{path}: the mirror cannot be made there ({error.strerror}). "
+            "Free some room or allow writing, or name another file."
+        ) from None
+
+
+def _name_it(fresh: Path, path: Path) -> None:
+    """Give a finished file its name; an existing one is never replaced."""
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        fresh.rename(path)
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, path: str, *, read_only: bool) -> None:
+    tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
+    known = len(MIGRATIONS)
+    found = 0
+    if "b24metrics_schema" in tables:
+        [(found,)] = connection.execute("SELECT coalesce(max(version), 0) FROM b24metrics_schema").fetchall()
+    elif tables:
+        raise UnreadableMirror(
+            f"{path} is a database of another program (it has the table {min(tables)}). "
+            "It was left as it is: name another file for the mirror."
+        )
+    if found > known:
+        raise NewerMirror(
+            f"{path} was written by a newer b24metrics (its tables have version {found}, this one knows {known}). "
+            "Upgrade b24metrics, or name another file.",
+            found=found,
+            known=known,
+        )
+    if read_only and found < known:
+        raise MirrorError(
+            f"{path} was written by an older b24metrics (its tables have version {found}, now {known}). "
+            "Run b24metrics sync once: it brings the mirror up to date."
+        )
+    for version, statements in enumerate(MIGRATIONS[found:], start=found + 1):
+        connection.begin()
+        connection.execute("CREATE TABLE IF NOT EXISTS b24metrics_schema (version INTEGER NOT NULL)")
+        for statement in statements:
+            connection.execute(statement)
+        connection.execute("INSERT INTO b24metrics_schema VALUES (?)", [version])
+        connection.commit()
+
+
+# ---------------------------------------------------------------- what is wrong with a file
+
+_MAGIC = slice(8, 12)  # "DUCK", behind the header's checksum
+_PROCESS = re.compile(r"held in (?P<program>\S+) \(PID (?P<pid>\d+)\)")
+_FULL = re.compile(
+    r"No space left|File too large|[Qq]uota exceeded|Could not write|failed to offload data block", re.IGNORECASE
+)
+_DAMAGED = re.compile(
+    r"[Cc]orrupt|checksum|read enough bytes|deserializ|[Ss]erialization Error|invalidated", re.IGNORECASE
+)
+
+
+def _found(path: Path, *, read_only: bool) -> bool:
+    """Whether the file is there; what is plainly wrong is refused before the database touches it."""
+    log = path.with_name(path.name + ".wal")
+    if not path.exists():
+        if read_only:
+            raise NothingMirrored(f"{path}: there is no mirror yet. Make it with b24metrics sync, or check the path.")
+        if not path.parent.is_dir():
+            raise UnwritableMirror(
+                f"{path}: the directory {path.parent} does not exist. Make it (mkdir -p), or name another file."
+            )
+        if log.exists():
+            # DuckDB would either drop the log or play it into whatever is made here.
+            raise UnreadableMirror(
+                f"{path} is missing, but its log {log.name} is there: the last changes of a mirror that was moved or "
+                "deleted. Move the mirror back, or delete the log as well."
+            )
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise UnwritableMirror(
+                f"{path}: the directory {path.parent} cannot be written by this user. Allow it, or name another file."
+            )
+        return False
+    if not path.is_file():
+        raise UnreadableMirror(f"{path} is not a file. Name a file for the mirror.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise UnreadableMirror(f"{path} cannot be read ({error.strerror}). Check its owner and permissions.") from None
+    if head[_MAGIC] != b"DUCK":
+        looks = (
+            "is empty" if not head else "is a SQLite database" if head.startswith(b"SQLite format") else "is no mirror"
+        )
+        raise UnreadableMirror(f"{path} {looks}. It was left as it is: name another file, or move this one away.")
+    if not read_only and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK | os.X_OK)):
+        raise UnwritableMirror(
+            f"{path} or its directory cannot be written by this user. Allow it, or run as the user who owns the mirror."
+        )
+    return True
+
+
+def _refuse_to_open(path: str, error: duckdb.Error) -> NoReturn:
+    text = str(error)
+    if "set lock" in text or "different configuration" in text:
+        holder = _PROCESS.search(text)
+        who = f"another process ({holder['program']}, PID {holder['pid']})" if holder else "another process"
+        if "different configuration" in text:
+            who = "this process, opened in another way,"
+        raise MirrorBusy(
+            f"{path} is held by {who}. A DuckDB mirror has one writer, and nobody else can read it meanwhile: stop that "
+            "process first, ask the running daemon over HTTP, or keep the mirror in PostgreSQL."
+        ) from error
+    if named := _named(path, error):
+        raise named from error
+    raise UnreadableMirror(f"{path} cannot be opened: {text.splitlines()[0]}") from error
+
+
+def _named(path: str, error: duckdb.Error) -> MirrorError | None:
+    """The error of the house for what a person can mend; None for mistakes in SQL."""
+    text = str(error)
+    if isinstance(error, (duckdb.IOException, duckdb.TransactionException)) and _FULL.search(text):
+        return UnwritableMirror(
+            f"{path} could not be written: the disk or the quota is full. Nothing half-written was kept. "
+            "Free some room and start again: work goes on where it stood."
+        )
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return UnwritableMirror(
+            f"{path}: the database ran out of memory, or of room for temporary files. Raise the memory limit, or free "
+            "some disk, and start again: work goes on where it stood."
+        )
+    if isinstance(error, (duckdb.FatalException, duckdb.InternalException, duckdb.SerializationException)) or (
+        isinstance(error, duckdb.IOException) and _DAMAGED.search(text)
+    ):
+        return UnreadableMirror(
+            f"{path} is damaged: {text.splitlines()[0]} Put a backup in its place; or move it away and run b24metrics "
+            "sync, which copies the portal anew (what was only observed here, such as who owned a deal when it was won, "
+            "begins afresh)."
+        )
+    if isinstance(error, duckdb.ConnectionException) and "closed" in text:
+        return MirrorError(f"{path}: the mirror is already closed.")
+    return None

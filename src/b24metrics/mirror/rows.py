@@ -1,0 +1,103 @@
+"""Rows on their way into a table, column by column.
+
+Laws: a page carries each key once, the last row of equal keys wins; the types are the table's, so that every store reads
+the same bytes. A value that its column cannot hold raises MirrorError, which names table, column and key and never the
+value; only what rounding or a replaced character can mend is mended (money to the column's scale, half-finished
+characters).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+from functools import lru_cache
+
+import pyarrow as pa
+
+from b24metrics.errors import MirrorError
+from b24metrics.mirror.schema import Table
+
+_PLAIN = {
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "INTEGER": pa.int32(),
+    "BOOLEAN": pa.bool_(),
+    "DATE": pa.date32(),
+    "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
+}
+_DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
+
+
+def arrow_type(kind: str) -> pa.DataType:
+    """The Arrow type of a column of ``mirror.schema``."""
+    if decimal := _DECIMAL.fullmatch(kind):
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    return _PLAIN[kind]
+
+
+@lru_cache(maxsize=256)
+def arrow_schema(table: Table, names: tuple[str, ...]) -> pa.Schema:
+    """The Arrow schema of some columns of a table."""
+    return pa.schema([(name, arrow_type(table.all_columns[name])) for name in names])
+
+
+def page_of(table: Table, names: Sequence[str], rows: Iterable[Sequence[object]]) -> pa.Table:
+    """Rows as one Arrow table, each key once.
+
+    ``names``: the columns in the order of each row's values; the primary key among them.
+
+    Raises:
+        MirrorError: a value that its column cannot hold.
+    """
+    where = [names.index(name) for name in table.primary_key]
+    unique = {tuple(row[n] for n in where): row for row in rows}
+    schema = arrow_schema(table, tuple(names))
+    columns = zip(*unique.values(), strict=True) if unique else ((),) * len(names)
+    return pa.Table.from_arrays(
+        [_column(table, field, values, unique) for field, values in zip(schema, columns, strict=True)], schema=schema
+    )
+
+
+def page_of_mappings(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
+    """The same from mappings. Columns that no row names are left out, so an upsert leaves them alone."""
+    named = {name for row in rows for name in row}
+    if unknown := named - table.all_columns.keys():
+        raise MirrorError(f"table {table.name} has no column {', '.join(sorted(unknown))}")
+    names = [name for name in table.all_columns if name in named or name in table.primary_key]
+    for row in rows:
+        if absent := [name for name in table.primary_key if row.get(name) is None]:
+            raise MirrorError(f"a row for table {table.name} has no {', '.join(absent)}, which is part of its key")
+    return page_of(table, names, [[row.get(name) for name in names] for row in rows])
+
+
+def _column(table: Table, field: pa.Field, values: Sequence[object], keys: Iterable[tuple[object, ...]]) -> pa.Array:
+    try:
+        return pa.array(values, field.type)
+    except (pa.ArrowException, UnicodeError, OverflowError):
+        return pa.array([_mended(table, field, *pair) for pair in zip(values, keys, strict=True)], field.type)
+
+
+def _mended(table: Table, field: pa.Field, value: object, key: tuple[object, ...]) -> object:
+    """One value as its column can hold it: the slow path, taken only by pages that the fast one refused."""
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace").decode("utf-8")
+    elif isinstance(value, Decimal) and pa.types.is_decimal(field.type):
+        context = Context(prec=field.type.precision, rounding=ROUND_HALF_EVEN)
+        try:
+            value = value.quantize(Decimal(1).scaleb(-field.type.scale), context=context)
+        except InvalidOperation:
+            raise _unfit(table, field, key) from None
+    try:
+        pa.array([value], field.type)
+    except (pa.ArrowException, UnicodeError, OverflowError):
+        # The driver's words quote the value: they are cut off.
+        raise _unfit(table, field, key) from None
+    return value
+
+
+def _unfit(table: Table, field: pa.Field, key: tuple[object, ...]) -> MirrorError:
+    return MirrorError(
+        f"{table.name}: column {field.name} of record {'/'.join(map(str, key[1:]))} cannot hold what the portal sent "
+        f"(expected {field.type}). If the portal shows the record as usual, please report these names."
+    )
