@@ -352,10 +352,11 @@ def _conditions(listing: Listing[Any], dialect: Dialect) -> dict[str, Any]:
     """The filter as the method understands it.
 
     Raises:
-        ValueError: an operator that the method would drop silently, or a bound on the id that belongs to the listing.
+        ValueError: an operator that the method would drop silently, a bound on the id that belongs to the listing, or
+            an empty list of values, which would match everything.
     """
     conditions: dict[str, Any] = {}
-    for key, value in listing.filter.items():
+    for key, value in Listing(listing.method).where(listing.filter).filter.items():
         operator, name = operator_of(key)
         if dialect.paging is Paging.KEYSET and name == dialect.id_in and operator in {">", "<="}:
             raise ValueError(f"{listing.method}: bound the ids with .after() and .upto(), not with {key!r}")
