@@ -142,13 +142,15 @@ class WorkCalendar:
         if not isinstance(given, list | tuple):
             complaints.add("versions", f"{given!r} is not a list of versions")
             given = ()
+        if not versions:
+            given = ()  # they start from the first one, which has been complained of
         for number, item in enumerate(given, start=1):
             place = f"versions[{number}]"
             if not isinstance(item, Mapping):
                 complaints.add(place, f"{item!r} is not a version: write {{valid_from = 2026-01-01, …}}")
                 continue
             _check_keys(complaints, item, _VERSION_KEYS, f"{place}.")
-            version = _read_version(complaints, item, versions[-1] if versions else None, f"{place}.")
+            version = _read_version(complaints, item, versions[-1], f"{place}.")
             with complaints.at(f"{place}.valid_from"):
                 start = _read_date(item.get("valid_from"))
                 if version is not None:

@@ -202,6 +202,10 @@ class Complaints:
         """Note what is wrong at a place, line by line."""
         self._lines.extend(f"{place}: {line}" for line in text.splitlines())
 
+    def add_lines(self, text: str) -> None:
+        """Note lines that name their own places."""
+        self._lines.extend(text.splitlines())
+
     def settle(self) -> None:
         """Raise one CalendarError with everything noted, if anything was."""
         if self._lines:
