@@ -22,6 +22,9 @@ from b24metrics.errors import ConfigError
 #: Seconds a client may take to send the head of a request, counted from the connection or the last answer.
 HEAD_SECONDS = 10
 
+#: Seconds a client may take to fetch an answer.
+ANSWER_SECONDS = 60
+
 #: Bytes a request's head may have.
 HEAD_BYTES = 16_384
 
@@ -33,43 +36,42 @@ GRACE_SECONDS = 3
 
 
 class GuardedProtocol(H11Protocol):
-    """Closes connections whose next request does not arrive whole in time (uvicorn alone waits for ever)."""
+    """Gives up on connections whose next request does not arrive whole in time, or whose answer is not taken.
 
-    _head_timer: asyncio.TimerHandle | None = None
+    uvicorn alone waits for ever for both.
+    """
+
+    _timer: asyncio.TimerHandle | None = None
+    _answering: object = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn itself
         super().connection_made(transport)
-        self._await_head()
+        self._give(HEAD_SECONDS)
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._busy():
-            self._stop_timer()
+        cycle: Any = self.cycle  # uvicorn declares it as always there and begins with None
+        if cycle is not None and cycle is not self._answering and not cycle.response_complete:
+            self._answering = cycle
+            self._give(ANSWER_SECONDS)
 
     def on_response_complete(self) -> None:
-        self._await_head()  # first: a pipelined request is taken up inside the next line
+        if not self.transport.get_write_buffer_size():
+            self._give(HEAD_SECONDS)  # before the next line, which may take up a pipelined request
         super().on_response_complete()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop_timer()
+        self._stop()
         super().connection_lost(exc)
 
-    def _await_head(self) -> None:
-        self._stop_timer()
-        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._head_is_late)
+    def _give(self, seconds: float) -> None:
+        self._stop()
+        self._timer = self.loop.call_later(seconds, self.transport.abort)
 
-    def _stop_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-
-    def _head_is_late(self) -> None:
-        if not self._busy():
-            self.transport.abort()
-
-    def _busy(self) -> bool:
-        cycle: Any = self.cycle  # uvicorn declares it as always there and begins with None
-        return cycle is not None and not cycle.response_complete
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
 
 class Server(uvicorn.Server):

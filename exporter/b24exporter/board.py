@@ -1,0 +1,75 @@
+"""What the daemon publishes and the web serves: one edition at a time, swapped whole.
+
+Laws: an edition is never changed after it was put up; only the daemon writes on the board; a failing round leaves the
+edition where it is and its age shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from b24exporter.render import Publication
+from b24metrics.kpi.model import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """How far one entity's copy has come.
+
+    Attributes:
+        synced_at: epoch seconds of the last complete look; None before the first. rows: in the mirror.
+        error: the last failure in one sentence, or None. copied, expected: of a running backfill, else None.
+    """
+
+    name: str
+    synced_at: float | None
+    rows: int
+    error: str | None = None
+    copied: int | None = None
+    expected: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PortalFacts:
+    """What a reader should know of the portal. ``host`` is all of its address that is ever shown."""
+
+    host: str
+    zone: str
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edition:
+    """One round's results, ready to be sent.
+
+    Attributes:
+        at: epoch seconds when the round was complete. series: printed. dropped: (family, reason) → series left out.
+    """
+
+    at: float
+    snapshot: Snapshot
+    publication: Publication
+    portal: PortalFacts
+    series: int
+    dropped: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Board:
+    """The daemon's notice board. Assignments are atomic; readers take ``edition`` once and keep it.
+
+    Attributes:
+        doing: what the running round is at, in words, for the not-yet-ready. failure: why the last round failed.
+        portal_up: whether the last round could speak to the portal; None when there is no portal to speak to.
+        seconds: phase → duration in the last round that had it. rounds: outcome → how many.
+    """
+
+    started_at: float
+    edition: Edition | None = None
+    feeds: tuple[FeedState, ...] = ()
+    doing: str = "the first round has not begun"
+    failure: str | None = None
+    portal_up: bool | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    rounds: Mapping[str, int] = field(default_factory=lambda: {"good": 0, "failed": 0})
