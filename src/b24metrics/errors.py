@@ -13,7 +13,7 @@
     │   └── PortalFault                  the portal failed inside, also after repeats
     ├── Unreachable (ConnectionError)    no answer at all: name, network, certificate, time-out
     ├── UnreadableReply                  neither JSON nor an envelope (a web page, a cut body)
-    ├── UnreadableRow (ValueError)       a record that is not what the vendor describes: .method .record_id .fields
+    ├── UnreadableRow                    a record that is not what the vendor describes: .method .record_id .fields
     ├── LostReply                        a write was sent and its answer lost: it may have happened
     ├── NotRun                           a command of a batch that was left out because another one failed: .method
     ├── BatchFailed                      some commands of a batch failed: .failed, .done
@@ -129,7 +129,7 @@ class UnreadableReply(B24Error):
         self.excerpt = excerpt
 
 
-class UnreadableRow(B24Error, ValueError):
+class UnreadableRow(B24Error):
     """A record that is not what the vendor describes. It shows names only: values may be personal data.
 
     Attributes:

@@ -1,0 +1,281 @@
+"""What all entities share: frozen records that read either spelling of a row.
+
+Laws: a field of an entity is None where the portal has nothing to say or was not asked (``model_fields_set`` tells the
+two apart); user fields keep their UPPER_CASE names in ``user_fields`` and their values as they came; everything else that
+no field claims is kept in ``extra``, spelled as on the wire. A row that cannot be read raises UnreadableRow, which names
+method, id and fields and never a value.
+
+A field's name on the wire is its own name in capitals (``title`` ↔ ``TITLE``, ``title``) unless ``wire(…)`` says another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+
+from b24metrics.crm.naming import is_user_field, item_name, legacy_name
+from b24metrics.crm.values import (
+    items,
+)
+from b24metrics.crm.wiretypes import (
+    AsItCame,
+    Spelling,
+)
+from b24metrics.errors import UnreadableRow
+
+NOTHING: Mapping[str, object] = MappingProxyType({})
+"""The empty map that entities without leftovers share."""
+
+OWN = frozenset({"user_fields", "extra"})
+"""Fields of every entity that no key of a row is named after."""
+
+
+class Wire(NamedTuple):
+    """The names of one field: in the legacy families, in ``crm.item.*`` (None: that family lacks it), elsewhere."""
+
+    legacy: str | None
+    item: str | None
+    others: tuple[str, ...] = ()
+
+
+def wire(legacy: str | None = None, *others: str, item: str | None = None, default: object = None) -> Any:
+    """A field that is called otherwise on the wire.
+
+    Args:
+        legacy: its UPPER_CASE name; None where only ``crm.item.*`` has it, and then ``item`` is needed.
+        others: further names under which some method sends the same thing.
+        item: its name in ``crm.item.*`` where camel case of ``legacy`` is not it; ``""`` where that family lacks it.
+        default: what the field is when nothing was said.
+
+    Without any name the field is no part of a row: ``prepare`` makes it of others.
+    """
+    if item is None and legacy is not None:
+        item = item_name(legacy)
+    return Field(default=default, json_schema_extra={"wire": [legacy, item or None, *others]})
+
+
+def wire_of(name: str, field: FieldInfo) -> Wire:
+    """The names of an entity's field."""
+    said = field.json_schema_extra
+    if isinstance(said, dict) and "wire" in said:
+        legacy, item, *others = cast("list[str | None]", said["wire"])
+        return Wire(legacy, item, tuple(other for other in others if other))
+    return Wire(name.upper(), item_name(name.upper()))
+
+
+class Entity(BaseModel):
+    """One record of the portal. ``Deal.read(row)`` makes one from either spelling."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    #: Fields that listings ask for unless told otherwise; empty where the method takes no ``select``.
+    asked: ClassVar[tuple[str, ...]] = ()
+    #: Keys that echo the question, or that ``prepare`` reads: they are not kept in ``extra``.
+    spent: ClassVar[frozenset[str]] = frozenset()
+
+    _wires: ClassVar[Mapping[str, Wire]] = {}
+    _names: ClassVar[Mapping[str, str]] = {}
+
+    user_fields: AsItCame = Field(default_factory=lambda: NOTHING)
+    extra: AsItCame = Field(default_factory=lambda: NOTHING)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls._wires = {name: wire_of(name, field) for name, field in cls.model_fields.items() if name not in OWN}
+        names: dict[str, str] = {}
+        for field, (legacy, item, others) in cls._wires.items():
+            for spelled in (legacy, item, *others, *map(item_name, others)):
+                if spelled:
+                    names.setdefault(spelled, field)
+        cls._names = names
+
+    @classmethod
+    def prepare(cls, values: dict[str, Any], row: Mapping[str, Any], method: str, /) -> None:
+        """A place for what one value cannot say alone: called with values by field name, before they are read."""
+
+    @classmethod
+    def read(cls, row: object, method: str = "", **given: object) -> Self:
+        """An entity from one row of an answer, in either spelling.
+
+        Args:
+            row: the row as JSON gave it.
+            method: the REST method that sent it, for error messages.
+            given: fields that the question knows and the row does not repeat.
+
+        Raises:
+            UnreadableRow: the row is no map, or one of its values is not what the vendor describes.
+        """
+        if not isinstance(row, Mapping):
+            raise UnreadableRow(f"{method or cls.__name__}: a record came that is no map", method=method)
+        values: dict[str, Any] = given
+        user_fields: dict[str, object] = {}
+        extra: dict[str, object] = {}
+        names = cls._names
+        for key, value in row.items():
+            name = names.get(key)
+            if name is None:
+                place, name = _place(cls, key)
+                if place is _FIELD:
+                    values.setdefault(name, value)
+                elif place is _USER_FIELD:
+                    user_fields[name] = value
+                elif place is _EXTRA:
+                    extra[name] = value
+            else:
+                values[name] = value
+        try:
+            cls.prepare(values, row, method)
+        except ValueError as fault:
+            _refuse(cls, row, method, {"": str(fault)})
+        values["user_fields"] = user_fields or NOTHING
+        values["extra"] = extra or NOTHING
+        try:
+            return cast("Self", cls.__pydantic_validator__.validate_python(values))
+        except ValidationError as error:
+            _refuse(cls, row, method, _faults(cls, row, error))
+
+    @classmethod
+    def reader(cls, method: str, **given: object) -> Callable[[object], Self]:
+        """``read`` bound to its method, as Requests and Listings want it."""
+        return partial(cls.read, method=method, **given)
+
+    @classmethod
+    def spelled(cls, fields: Iterable[str], spelling: Spelling = Spelling.LEGACY) -> tuple[str, ...]:
+        """Names of fields as a family of methods wants them in ``select``; the id always comes first.
+
+        Args:
+            fields: names of this entity's fields, or user fields by their UPPER_CASE names (or ``UF_*``), or ``*``.
+            spelling: the family.
+
+        Raises:
+            ValueError: no such field, or that family of methods lacks it.
+        """
+        names = ["id"] if "id" in cls._wires else []
+        return tuple(dict.fromkeys(cls._spell(field, spelling) for field in (*names, *fields)))
+
+    @classmethod
+    def _spell(cls, field: str, spelling: Spelling) -> str:
+        if field == "*":
+            return field
+        if field.startswith("UF_"):
+            return field if spelling is Spelling.LEGACY or field == "UF_*" else item_name(field)
+        known = cls._wires.get(field)
+        if known is None:
+            raise ValueError(
+                f"{cls.__name__} has no field {field!r}; fields: {', '.join(cls._wires)}; "
+                "user fields are named as on the portal, UF_…"
+            )
+        name = known.legacy if spelling is Spelling.LEGACY else known.item
+        if known.legacy is None and known.item is None:
+            raise ValueError(f"{cls.__name__}.{field} is made of other fields and cannot be asked for")
+        if name is None:
+            other = Spelling.ITEM if spelling is Spelling.LEGACY else Spelling.LEGACY
+            raise ValueError(f"{cls.__name__}.{field} is not offered by the {spelling} methods: use spelling={other!r}")
+        return name
+
+
+E = TypeVar("E", bound=Entity)
+V = TypeVar("V")
+
+_FIELD, _USER_FIELD, _EXTRA, _SPENT = "field", "user field", "extra", "spent"
+
+
+@lru_cache(maxsize=16384)
+def _place(cls: type[Entity], key: str) -> tuple[str, str]:
+    """Where a key belongs that is none of the declared names, and under which name."""
+    if key in cls.spent:
+        return _SPENT, key
+    legacy = legacy_name(key)
+    field = cls._names.get(legacy)
+    if field is not None:
+        return _FIELD, field
+    return (_USER_FIELD, legacy) if is_user_field(key) else (_EXTRA, key)
+
+
+def _faults(cls: type[Entity], row: Mapping[str, object], error: ValidationError) -> dict[str, str]:
+    """What is wrong, by the names that the row itself used."""
+    spelled = {cls._names.get(key) or _place(cls, key)[1]: key for key in row}
+    faults: dict[str, str] = {}
+    for fault in error.errors(include_url=False, include_context=False, include_input=False):
+        field = str(fault["loc"][0])
+        known = cls._wires.get(field)
+        key = spelled.get(field) or (known and known.legacy) or field
+        faults[key] = "missing" if fault["type"] == "missing" else fault["msg"].removeprefix("Value error, ")
+    return faults
+
+
+def _refuse(cls: type[Entity], row: Mapping[str, object], method: str, faults: Mapping[str, str]) -> NoReturn:
+    record_id = _id_of(cls, row)
+    which = f"a {cls.__name__} without a readable id" if record_id is None else f"{cls.__name__} {record_id}"
+    why = ", ".join(f"{key} ({fault})" if key else fault for key, fault in faults.items())
+    # The cause is cut off on purpose: it carries the row's values.
+    raise UnreadableRow(
+        f"{method or 'a record'}: {which} cannot be read: {why}. "
+        "If the portal shows it as usual, please report the method and these names.",
+        method=method,
+        record_id=record_id,
+        fields=tuple(key for key in faults if key),
+    ) from None
+
+
+def _id_of(cls: type[Entity], row: Mapping[str, object]) -> int | str | None:
+    known = cls._wires.get("id")
+    for key in ((known.legacy, known.item) if known else ()) or ():
+        value = row.get(key) if key else None
+        if isinstance(value, int) or (isinstance(value, str) and value.isalnum() and len(value) <= 20):
+            return value
+    return None
+
+
+def one(read: Callable[[object], E], *path: str) -> Callable[[object], E]:
+    """A decoder of a result that is one record, at ``path`` (``item``, ``category`` …) or the result itself."""
+
+    def decode(result: object) -> E:
+        return read(inside(result, *path))
+
+    return decode
+
+
+def one_or_none(read: Callable[[object], E], *path: str) -> Callable[[object], E | None]:
+    """The same where the portal answers an unknown id with nothing (``[]``, ``false``, ``null``)."""
+
+    def decode(result: object) -> E | None:
+        found = inside(result, *path)
+        return read(found) if found else None
+
+    return decode
+
+
+def many(read: Callable[[object], E], *path: str) -> Callable[[object], tuple[E, ...]]:
+    """A decoder of a result that is all records at once, as a list or as a map."""
+
+    def decode(result: object) -> tuple[E, ...]:
+        return tuple(read(row) for row in items(inside(result, *path)))
+
+    return decode
+
+
+def plain(read: Callable[[object], V], method: str, *path: str) -> Callable[[object], V]:
+    """A decoder of a result that is one plain value, at ``path`` or the result itself."""
+
+    def decode(result: object) -> V:
+        try:
+            return read(inside(result, *path))
+        except ValueError as fault:
+            raise UnreadableRow(f"{method}: the answer cannot be read: {fault}", method=method) from None
+
+    return decode
+
+
+def inside(result: object, *path: str) -> object:
+    """The value at a path of keys; a step that is not there is passed over, for some methods answer without it."""
+    for key in path:
+        if isinstance(result, Mapping) and key in result:
+            result = result[key]
+    return result
