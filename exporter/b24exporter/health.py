@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily
@@ -18,56 +17,66 @@ from prometheus_client.registry import Collector
 from b24exporter.board import Board
 from b24exporter.render import Family, Renderer
 from b24metrics.clock import Clock
-
-
-@dataclass(frozen=True, slots=True)
-class PortalUse:
-    """What we have asked of the portal since the start; maps are by method, refusals by the portal's code."""
-
-    requests: dict[str, float] = field(default_factory=dict)
-    operating_seconds: dict[str, float] = field(default_factory=dict)
-    refusals: dict[str, float] = field(default_factory=dict)
-    waited_seconds: float = 0.0
+from b24metrics.portal.limits import GateStats
 
 
 class _Counters(Collector):
     """Counters that others keep, in the client library's words."""
 
-    def __init__(self, board: Board, portal_use: Callable[[], PortalUse] | None) -> None:
+    def __init__(self, board: Board, gate: Callable[[], GateStats] | None) -> None:
         self._board = board
-        self._portal_use = portal_use
+        self._gate = gate
 
     def collect(self) -> Iterator[Metric]:
         yield _counter("b24_exporter_rounds", "Refresh rounds by outcome.", "outcome", self._board.rounds)
-        if self._portal_use is None:
+        if self._gate is None:
             return
-        use = self._portal_use()
+        gate = self._gate()
+        refused = {"rate": gate.paused, "method_time": gate.rested}
+        yield _counter("b24_exporter_api_requests", "Requests sent to the portal.", None, gate.requests)
+        yield _counter("b24_exporter_api_lost", "Requests without a readable answer.", None, gate.lost)
+        yield _counter("b24_exporter_api_refusals", "Refusals of the portal by exceeded budget.", "budget", refused)
         yield _counter(
-            "b24_exporter_api_requests", "REST calls, those inside a batch included.", "method", use.requests
-        )
-        yield _counter("b24_exporter_api_refusals", "Answers that were errors, by code.", "code", use.refusals)
-        yield _counter(
-            "b24_exporter_api_operating_seconds",
-            "Seconds of the portal's own work that it has billed.",
-            "method",
-            use.operating_seconds,
-        )
-        yield CounterMetricFamily(
-            "b24_exporter_api_wait_seconds",
-            "Seconds waited so that the portal need not refuse.",
-            value=use.waited_seconds,
+            "b24_exporter_api_wait_seconds", "Seconds waited so that the portal need not refuse.", None, gate.waited
         )
 
 
-def _counter(name: str, help_: str, label: str, values: Mapping[str, float]) -> Metric:
-    family = CounterMetricFamily(name, help_, labels=[label])
-    for key, value in sorted(values.items()):
-        family.add_metric([key], value)
+def _counter(name: str, help_: str, label: str | None, values: Mapping[str, float] | float) -> Metric:
+    """A family of counters by one label, or a single one without."""
+    family = CounterMetricFamily(name, help_, labels=[] if label is None else [label])
+    for key, value in sorted(values.items()) if isinstance(values, Mapping) else [("", values)]:
+        family.add_metric([] if label is None else [key], value)
     return family
 
 
+def _budgets(gate: GateStats) -> Iterator[Family]:
+    """How full the portal's budgets are, as we reckon them."""
+    if gate.capacity is not None:
+        yield Family("b24_exporter_api_bucket_level", "Requests in the leaky bucket.", (), {(): gate.level})
+        yield Family("b24_exporter_api_bucket_capacity", "Requests that the bucket holds.", (), {(): gate.capacity})
+    yield Family(
+        "b24_exporter_api_operating_seconds",
+        "Method time in use of the portal's ten-minute budget, per method.",
+        ("method",),
+        {(one.method,): one.used for one in gate.methods},
+    )
+    yield Family(
+        "b24_exporter_api_operating_limit_seconds",
+        "Method time that the portal allows in ten minutes, per method.",
+        ("method",),
+        {(one.method,): one.limit for one in gate.methods},
+    )
+    if gate.skew is not None:
+        yield Family(
+            "b24_exporter_portal_clock_skew_seconds", "How far the portal's clock is ahead.", (), {(): gate.skew}
+        )
+
+
 class Health:
-    """Prints what is true now. ``working_now``: whether the company works at an instant, where a calendar is known."""
+    """Prints what is true now.
+
+    ``gate``: statistics of the portal's limits. ``working_now``: whether the company works at an instant (epoch seconds).
+    """
 
     def __init__(
         self,
@@ -75,7 +84,7 @@ class Health:
         clock: Clock,
         version: str,
         *,
-        portal_use: Callable[[], PortalUse] | None = None,
+        gate: Callable[[], GateStats] | None = None,
         working_now: Callable[[float], bool] | None = None,
     ) -> None:
         self._board = board
@@ -86,7 +95,8 @@ class Health:
         self._registry = CollectorRegistry()
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
-        self._registry.register(_Counters(board, portal_use))
+        self._gate = gate
+        self._registry.register(_Counters(board, gate))
 
     def text(self) -> bytes:
         """Text format 0.0.4."""
@@ -123,6 +133,8 @@ class Health:
                 (),
                 {(): self._working_now(now)},
             )
+        if self._gate is not None:
+            yield from _budgets(self._gate())
         yield from self._feeds(now)
         yield from self._edition()
 

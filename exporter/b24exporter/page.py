@@ -84,9 +84,11 @@ _WINDOWS = {
 _FEEDS = {
     "deals": Title("Сделки", "Deals"),
     "leads": Title("Лиды", "Leads"),
-    "stage_moves": Title("История этапов", "Stage history"),
+    "deal_moves": Title("История сделок", "Deal history"),
+    "lead_moves": Title("История лидов", "Lead history"),
     "activities": Title("Дела", "Activities"),
     "phone_calls": Title("Звонки", "Phone calls"),
+    "late_phone_calls": Title("Звонки: оценки и записи", "Phone calls: votes and records"),
     "users": Title("Сотрудники", "Users"),
     "departments": Title("Отделы", "Departments"),
     "statuses": Title("Справочники", "Directories"),
