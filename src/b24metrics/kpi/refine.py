@@ -1,0 +1,42 @@
+"""Columns of a fact that SQL cannot say: working time, over whole arrays.
+
+Laws: a refinement sees columns and clocks, never a database; arrays in, arrays out, one entry per row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from b24metrics.worktime import Calendars
+
+IntArray: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Refinement:
+    """Adds columns to a fact.
+
+    Attributes:
+        reads: columns of the fact that ``compute`` needs, none of them NULL: ids as they are, instants as epoch seconds.
+        adds: columns that it makes, BIGINT.
+        compute: arrays by name, and all clocks, to arrays by name.
+    """
+
+    reads: tuple[str, ...]
+    adds: tuple[str, ...]
+    compute: Callable[[Mapping[str, IntArray], Calendars], Mapping[str, IntArray]]
+
+
+def waiting(columns: Mapping[str, IntArray], calendars: Calendars) -> Mapping[str, IntArray]:
+    """Working seconds from ``happened_at`` to ``waited_until``, in the calendar of the person responsible.
+
+    Nobody responsible (id 0): the company's calendar. Source: working-time semantics §4.
+    """
+    return {
+        "working_seconds": calendars.elapsed(columns["manager_id"], columns["happened_at"], columns["waited_until"])
+    }
