@@ -135,10 +135,15 @@ def seconds(value: object) -> int | None:
 
 
 def hour_of_day(value: object) -> int | None:
-    """Seconds since midnight of a clock time: ``"9"``, ``"9.30"`` (half past nine), ``"09:30"``, ``"09:30:00"``, 19."""
+    """Seconds since midnight of a clock time: ``"9"``, ``"9.30"`` (half past nine), ``"09:30"``, ``"09:30:00"``, 19.
+
+    Whole numbers past 24 are seconds already.
+    """
     spelled = text(value)
     if spelled is None:
         return None
+    if isinstance(value, int) and value is not True and 24 < value <= 24 * 3600:
+        return value
     if ":" not in spelled:
         hours, _, minutes = spelled.partition(".")
         spelled = f"{hours}:{minutes:0<2}"  # a number 9.3 is what is left of "9.30"
@@ -183,7 +188,7 @@ def days_of_year(value: object) -> tuple[DayOfYear, ...]:
         numbers = [whole(number) for number in spelled.split(".")[:2]]
         try:
             date(2000, numbers[1] or 0, numbers[0] or 0)  # a leap year, so that 29.02 is a day
-        except (IndexError, ValueError):
+        except (IndexError, OverflowError, ValueError):
             raise ValueError("not a day of the year") from None
         found.append(DayOfYear(numbers[1] or 0, numbers[0] or 0))
     return tuple(found)

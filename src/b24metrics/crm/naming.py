@@ -17,7 +17,7 @@ _KNOWN_NAMES = 8192  # a portal has some hundreds of field names; the bound is f
 
 _PLAIN_LEGACY = re.compile(r"[A-Z_]+|UF_CRM_\d{1,4}_(?:[\d_]+|[A-Z_]+)")
 _PLAIN_ITEM = re.compile(r"[A-Za-z_]+|ufCrm\d{1,4}(?:_[\d_]+|[A-Za-z_]+)")
-_WORD_BREAK = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Za-z])(?=\d)")
+_WORD_BREAK = re.compile(r"(?<=[A-Za-z0-9])(?=[A-Z])|(?<=[A-Za-z])(?=\d)")
 
 
 def is_user_field(name: str) -> bool:
