@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from datetime import date
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,7 +26,9 @@ from pydantic_settings import (
     SettingsError,
 )
 
-from b24metrics.errors import ConfigError
+from b24metrics.errors import CalendarError, ConfigError
+from b24metrics.kpi.options import TEST_PATTERN, ActivityKind, ClosedAtSource, KpiOptions, LeadMode
+from b24metrics.worktime import WorkCalendar
 
 
 def _known_zone(name: str) -> str:
@@ -91,29 +94,39 @@ class MirrorSettings(_Section):
 class ReportingSettings(_Section):
     """``[reporting]``: zone, currency, language and the weeks of the numbers."""
 
-    zone: Zone | None = Field(default=None, description="default: the portal's zone as far as it can be seen")
+    zone: Zone | None = Field(default=None, description="default: the portal's zone")
     currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$", description="default: the portal's base currency")
     language: Literal["ru", "en"] = "ru"
-    first_weekday: Annotated[int, Field(ge=1, le=7)] = 1
-    fiscal_year_starts_in: Annotated[int, Field(ge=1, le=12)] = 1
+    first_weekday: Annotated[int, Field(ge=1, le=7, description="1 is Monday")] = 1
+    fiscal_month: Annotated[int, Field(ge=1, le=12)] = 1
+    align: Literal["wall", "working"] = "wall"
 
 
 class ScopeSettings(_Section):
-    """``[scope]``: whose records count."""
+    """``[scope]``: whose records count, and which are not real."""
 
-    departments: tuple[int, ...] = Field(default=(), description="tops of the sales subtrees; empty: the whole company")
-    primary_department: Mapping[int, int] = Field(default={}, description="user id -> department id")
-    exclude_users: tuple[int, ...] = ()
-    exclude_sources: tuple[str, ...] = ()
-    pipelines: tuple[int, ...] = Field(default=(), description="empty: all")
-    test_pattern: str | None = None
+    departments: frozenset[int] = Field(default=frozenset(), description="tops of the sales subtrees; empty: all")
+    primary_departments: Mapping[int, int] = Field(default={}, description="user id -> department id")
+    pipelines: frozenset[int] | None = Field(default=None, description="default: all")
+    exclude_pipelines: frozenset[int] = frozenset()
+    exclude_sources: frozenset[str] = frozenset()
+    exclude_users: frozenset[int] = frozenset()
+    test_pattern: str = TEST_PATTERN
+    go_live: date | None = None
+    migration_origins: frozenset[str] = frozenset()
 
 
 class KpiSettings(_Section):
-    """``[kpi]``: thresholds that are part of definitions."""
+    """``[kpi]``: thresholds and choices that are part of definitions."""
 
     sla_seconds: Annotated[int, Field(gt=0)] = 1800
-    closed_at_source: Literal["history", "closedate"] = "history"
+    grace_seconds: Annotated[int, Field(ge=0)] = 3600
+    effective_call_seconds: Annotated[int, Field(ge=0)] = 30
+    closed_at_source: ClosedAtSource = ClosedAtSource.HISTORY
+    lead_mode: LeadMode = LeadMode.AUTO
+    count_by_hand: bool = False
+    edits_react: bool = True
+    activity_kinds: Mapping[str, ActivityKind] = {}
 
 
 class ExporterSettings(_Section):
@@ -152,6 +165,35 @@ class Settings(BaseSettings):
     calendar: Mapping[str, Any] = {}
     plans_file: Path | None = None
     exporter: ExporterSettings = ExporterSettings()
+
+    def kpi_options(self) -> KpiOptions:
+        """What the KPI room wants to know.
+
+        Raises:
+            ConfigError: the working calendar cannot be meant; every mistake in it is named.
+        """
+        try:
+            company = WorkCalendar.parse(self.calendar) if self.calendar else None
+        except CalendarError as error:
+            raise ConfigError(f"calendar: {error}") from None
+        return KpiOptions(
+            zone=self.reporting.zone,
+            reporting_currency=self.reporting.currency,
+            first_weekday=self.reporting.first_weekday,
+            fiscal_month=self.reporting.fiscal_month,
+            align=self.reporting.align,
+            sales_departments=self.scope.departments,
+            primary_departments=self.scope.primary_departments,
+            pipelines=self.scope.pipelines,
+            excluded_pipelines=self.scope.exclude_pipelines,
+            excluded_sources=self.scope.exclude_sources,
+            excluded_users=self.scope.exclude_users,
+            test_pattern=self.scope.test_pattern,
+            go_live=self.scope.go_live,
+            migration_origins=self.scope.migration_origins,
+            calendar=company,
+            **self.kpi.model_dump(),
+        )
 
     @classmethod
     def load(cls, path: Path | None = None, overrides: Mapping[str, Any] | None = None) -> Settings:
