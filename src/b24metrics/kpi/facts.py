@@ -377,7 +377,7 @@ WITH spoken AS (
         END) AS kind
     FROM activities AS a
     LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND a.modified_at >= $since
+    WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $since OR a.starts_at >= $since)
 )
 SELECT r.entity_type_id, r.id, c.user_id, c.started_at AS touched_at,
     c.started_at + c.duration_seconds * INTERVAL 1 SECOND AS touched_until, TRUE AS contact, c.talked

@@ -267,11 +267,15 @@ class Number:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """Sum of ``column``; an empty set sums to 0. Rows without a value drop out."""
+    """Sum of ``column``; an empty set sums to 0. Rows without a value drop out.
+
+    ``native``: the column to sum at grain C, where every currency keeps its own amounts.
+    """
 
     fact: Fact
     column: str
     where: str = ""
+    native: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,9 +322,10 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """The same measure over the comparable previous window."""
+    """The same measure over the comparable previous window, or over an earlier one still."""
 
     of: Number | Total | Ratio | Mean | Quantile
+    steps: int = 1
 
 
 @dataclass(frozen=True, slots=True)
