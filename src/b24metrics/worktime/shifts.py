@@ -40,7 +40,7 @@ class Shift:
             raise CalendarError(f"shift {self} is longer than 24 hours: split it between two days")
 
     def __str__(self) -> str:
-        return f"{_clock(self.starts)}-{_clock(self.ends)}"
+        return f"{_clock(self.starts)}-{_clock(self.ends - DAY if self.ends > DAY else self.ends)}"
 
     @classmethod
     def between(cls, starts: int, ends: int) -> Shift:
