@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from b24exporter.render import Publication
-from b24metrics.kpi.model import Snapshot
+from b24metrics.kpi.model import Snapshot, Title
+
+_STARTING = Title("запускаемся", "starting")
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +20,21 @@ class FeedState:
     """How far one entity's copy has come.
 
     Attributes:
-        synced_at: epoch seconds of the last complete look; None before the first. rows: in the mirror.
-        error: the last failure in one sentence, or None. copied, expected: of a running backfill, else None.
+        synced_at: epoch seconds of the last complete look; None before the first. every: seconds between two looks that
+            are meant to be. rows: in the mirror. pending: rows of the past that are still to be copied.
+        error: the last failure in one sentence, or None.
     """
 
     name: str
     synced_at: float | None
     rows: int
     error: str | None = None
-    copied: int | None = None
-    expected: int | None = None
+    pending: int = 0
+    every: float = 0.0
+
+    def lag(self, now: float) -> float | None:
+        """Seconds by which the copy is behind what was meant; None before the first look."""
+        return None if self.synced_at is None else max(0.0, now - self.synced_at - self.every)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +67,7 @@ class Board:
     """The daemon's notice board. Assignments are atomic; readers take ``edition`` once and keep it.
 
     Attributes:
-        doing: what the running round is at, in words, for the not-yet-ready. failure: why the last round failed.
+        doing: what the running round is at, for those who wait. failure: why the last round failed, in a sentence.
         portal_up: whether the last round could speak to the portal; None when there is no portal to speak to.
         seconds: phase → duration in the last round that had it. rounds: outcome → how many.
     """
@@ -68,7 +75,7 @@ class Board:
     started_at: float
     edition: Edition | None = None
     feeds: tuple[FeedState, ...] = ()
-    doing: str = "the first round has not begun"
+    doing: Title = _STARTING
     failure: str | None = None
     portal_up: bool | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)

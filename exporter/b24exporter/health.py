@@ -148,9 +148,9 @@ class Health:
         )
         yield Family(
             "b24_sync_lag_seconds",
-            "How long ago this entity was last seen in step with the portal.",
+            "How far this entity is behind: time since it was last seen in step, less the interval at which it is meant to be.",
             ("source",),
-            {(feed.name,): max(0.0, now - feed.synced_at) for feed in feeds if feed.synced_at is not None},
+            {(feed.name,): lag for feed in feeds if (lag := feed.lag(now)) is not None},
         )
         yield Family(
             "b24_mirror_rows",

@@ -61,7 +61,7 @@ _SAID = {
     "ago": Title("{} назад", "{} ago"),
     "never": Title("ещё нет", "not yet"),
     "in order": Title("в порядке", "in order"),
-    "copying": Title("копируется: {} из {}", "being copied: {} of {}"),
+    "copying": Title("копируется, осталось примерно {}", "being copied, about {} left"),
     "no feeds": Title("Портал ещё не опрошен.", "The portal has not been asked yet."),
     "fresh": Title("Данные свежие", "Fresh"),
     "old": Title("Данные устарели", "Out of date"),
@@ -215,7 +215,9 @@ class _View:
                 role="alert",
             )
         elif self.edition is None:
-            yield el("div", el("p", self.say("first round"), self.board.doing, "."), class_="card notice")
+            yield el(
+                "div", el("p", self.say("first round"), self.board.doing.said(self.language), "."), class_="card notice"
+            )
         if self.edition is not None:
             yield el("h2", self.say("plan"))
             yield self.hero()
@@ -351,9 +353,9 @@ class _View:
     def condition(self, feed: FeedState) -> tuple[Content, ...]:
         if feed.error is not None:
             return (el("span", feed.error, class_="pill poor"),)
-        if feed.copied is not None and feed.expected:
-            copied, expected = (grouped(number, self.language) for number in (feed.copied, feed.expected))
-            return (el("span", self.say("copying", copied, expected), class_="pill fair"),)
+        if feed.pending:
+            left = grouped(feed.pending, self.language)
+            return (el("span", self.say("copying", left), class_="pill fair"),)
         if feed.synced_at is None:
             return (el("span", self.say("never"), class_="pill fair"),)
         return (el("span", self.say("in order"), class_="pill good"),)

@@ -137,7 +137,7 @@ class Web:
         return PlainTextResponse(f"Not ready: {self._waiting_for()}.\n", status_code=503, headers={"Retry-After": "5"})
 
     def _waiting_for(self) -> str:
-        return (self._board.failure or self._board.doing).rstrip(".")
+        return (self._board.failure or self._board.doing.en).rstrip(".")
 
     async def reload(self, request: Request) -> Response:
         """Read the configuration again; refused to pages of other sites."""
@@ -189,10 +189,9 @@ class Web:
                         "name": feed.name,
                         "rows": feed.rows,
                         "synced_at": feed.synced_at,
-                        "lag_seconds": None if feed.synced_at is None else max(0.0, now - feed.synced_at),
+                        "lag_seconds": feed.lag(now),
                         "error": feed.error,
-                        "copied": feed.copied,
-                        "expected": feed.expected,
+                        "pending": feed.pending,
                     }
                     for feed in board.feeds
                 ],

@@ -19,7 +19,7 @@ from b24exporter import server
 from b24exporter.web import _takes_gzip
 from b24exporter.webconfig import WebConfig
 from b24metrics.errors import ConfigError
-from b24metrics.kpi.model import COMPANY, Sample, WindowId
+from b24metrics.kpi.model import COMPANY, Sample, Title, WindowId
 from tests.exporter.toy import HOSTILE, KPIS, a_board, a_snapshot, an_edition
 
 PATHS = ["/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/kpi", "/api/v1/status", "/nowhere"]
@@ -106,7 +106,7 @@ def test_readiness_follows_the_board(web) -> None:
     board = a_board()
     client = web(board)
 
-    board.doing = "copying deals: 10 of 300"
+    board.doing = Title("", "copying deals: 10 of 300")
     waiting = client.get("/-/ready")
     board.failure = "The portal refused the webhook: make a new one."
     failing = client.get("/-/ready")
@@ -319,8 +319,8 @@ def test_the_page_says_what_is_wrong(web, clock) -> None:
     """A failure stands on top in its own words; old figures are called old; an unready exporter says what it waits for."""
     board = a_board()
     client = web(board)
-    board.doing = "copying deals"
-    assert any("copying deals" in word for word in _Outline(client.get("/").text).words)
+    board.doing = Title("копируем сделки", "")
+    assert any("копируем сделки" in word for word in _Outline(client.get("/").text).words)
 
     board.edition = an_edition()
     board.failure = "The portal cannot be reached: <b>check</b> the network."

@@ -128,7 +128,7 @@ LAYOUT = Layout(
 
 FEEDS = (
     FeedState("deals", AT.timestamp() - 12, 512_345),
-    FeedState("activities", AT.timestamp() - 12, 100_000, copied=100_000, expected=3_000_000),
+    FeedState("activities", AT.timestamp() - 12, 100_000, pending=2_900_000),
     FeedState("phone_calls", None, 0, error="<i>telephony</i> may not be read: add the scope telephony."),
     FeedState("users", None, 0),
 )

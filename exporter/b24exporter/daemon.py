@@ -1,0 +1,166 @@
+"""The round: catch up with the portal, evaluate, print, put up; again and again.
+
+Laws: rounds follow one another and never overlap; what computes does so in one worker thread, so that scrapes are
+answered meanwhile; an edition is put up whole by one assignment; a round that fails leaves the last edition where it is
+and says why; nothing is published from a mirror whose past is still being copied, because half a history is a wrong
+number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from b24exporter.board import Board, Edition, FeedState, PortalFacts
+from b24exporter.collector import collect
+from b24exporter.render import Family, Publication, Renderer, fit
+from b24metrics.clock import Clock
+from b24metrics.errors import B24Error, MirrorError
+from b24metrics.kpi.model import Kpi, Snapshot, Title
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: Least rest between two rounds, so that an interval shorter than a round does not become a busy loop.
+LEAST_REST = 1.0
+
+_CATCHING_UP = Title("сверяемся с порталом", "catching up with the portal")
+_COMPUTING = Title("считаем показатели", "computing the KPIs")
+
+
+class Source(Protocol):
+    """The mirror as a round sees it. Everything but ``catch_up`` blocks and is called in the worker thread."""
+
+    @property
+    def has_portal(self) -> bool:
+        """Whether there is a portal to speak to, or only a mirror."""
+        ...
+
+    async def catch_up(self) -> None:
+        """Copy what is missing. Raises a B24Error when that concerns everything."""
+        ...
+
+    def feeds(self) -> tuple[FeedState, ...]: ...
+
+    def facts(self) -> PortalFacts: ...
+
+    def evaluate(self) -> Snapshot:
+        """All KPIs at this moment."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoundOptions:
+    """``interval``: seconds from one round's beginning to the next. ``extra``: families that change with settings only."""
+
+    interval: float
+    max_series: int
+    kpis: Sequence[Kpi]
+    extra: tuple[Family, ...] = ()
+
+
+class Daemon:
+    """Runs rounds until it is cancelled; close it afterwards."""
+
+    def __init__(self, board: Board, source: Source, clock: Clock, options: RoundOptions) -> None:
+        self.options = options
+        self._board = board
+        self._source = source
+        self._clock = clock
+        self._renderer = Renderer()
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="b24-round")
+        self._seconds: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Rounds for ever, ``interval`` apart."""
+        while True:
+            began = self._clock.monotonic()
+            await self.round()
+            spent = self._clock.monotonic() - began
+            await self._clock.asleep(max(LEAST_REST, self.options.interval - spent))
+
+    async def round(self) -> bool:
+        """One round. False when it failed; the reason is on the board."""
+        board = self._board
+        failure: str | None = None
+        try:
+            failure = await self._catch_up()
+            if failure is None or (board.edition is None and not any(feed.pending for feed in board.feeds)):
+                # With nothing to show yet, an old mirror is better than an empty screen: its lag and the failure stand
+                # beside the figures.
+                board.doing = _COMPUTING
+                board.edition = await self._in_worker(self._compose)
+        except B24Error as error:
+            failure = str(error)
+        except Exception:
+            log.exception("A round failed inside; the figures of the last good one stay.")
+            failure = "The exporter failed inside: please report what its log says."
+        if failure is not None and failure != board.failure:
+            log.warning("Round failed: %s", failure)
+        elif failure is None and board.failure is not None:
+            log.info("Rounds succeed again.")
+        board.failure = failure
+        board.seconds = dict(self._seconds)
+        outcome = "good" if failure is None else "failed"
+        board.rounds = {**board.rounds, outcome: board.rounds.get(outcome, 0) + 1}
+        return failure is None
+
+    async def close(self) -> None:
+        """Wait for what is being computed; the thread ends."""
+        await asyncio.get_running_loop().run_in_executor(None, self._worker.shutdown)
+
+    # ------------------------------------------------------------ the phases
+
+    async def _catch_up(self) -> str | None:
+        """Speak to the portal, then look how the mirror stands. Returns why it could not be brought up to date."""
+        board, source = self._board, self._source
+        failure = None
+        if source.has_portal:
+            board.doing = _CATCHING_UP
+            began = self._clock.monotonic()
+            try:
+                await source.catch_up()
+            except MirrorError:
+                raise  # nothing can be read or written: the portal is not to blame
+            except B24Error as error:
+                failure = str(error)
+            self._seconds["sync"] = self._clock.monotonic() - began
+            board.portal_up = failure is None
+        board.feeds = await self._in_worker(source.feeds)
+        return failure
+
+    def _compose(self) -> Edition:
+        """Evaluate and print, in the worker thread."""
+        options = self.options
+        began = self._clock.monotonic()
+        snapshot = self._source.evaluate()
+        evaluated = self._clock.monotonic()
+        self._seconds["evaluate"] = evaluated - began
+        collection = collect(snapshot, options.kpis)
+        kept, over = fit([*collection.families, *options.extra], options.max_series)
+        dropped: Mapping[tuple[str, str], int] = {
+            **collection.dropped,
+            **{(family, "budget"): count for family, count in over.items()},
+        }
+        edition = Edition(
+            at=self._clock.now(),
+            snapshot=snapshot,
+            publication=Publication(self._renderer.text(kept)),
+            portal=self._source.facts(),
+            series=sum(len(family.series) for family in kept),
+            dropped=dropped,
+        )
+        self._seconds["render"] = self._clock.monotonic() - evaluated
+        if dropped and (self._board.edition is None or self._board.edition.dropped != dropped):
+            log.warning(
+                "Series left out: %s", ", ".join(f"{f} ({why}): {n}" for (f, why), n in sorted(dropped.items()))
+            )
+        return edition
+
+    async def _in_worker(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
