@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, TypeVar, cast
 
-from b24metrics.errors import B24Error, UnreadableReply, UnreadableRow
-from b24metrics.portal.request import Answer, Listing, Page, Ref, Request
+from b24metrics.errors import UnreadableReply, UnreadableRow
+from b24metrics.portal.request import Answer, Listing, Page, Ref, Request, readable
 
 T = TypeVar("T")
 
@@ -514,40 +514,10 @@ def _cursor_page(listing: Listing[T], answer: Answer) -> tuple[int, bool, Listin
 
 
 def _decoded(listing: Listing[T], dialect: Dialect, row: Any) -> T:
-    """One record.
-
-    Raises:
-        UnreadableRow: names method, id and field, never the value: values are personal data.
-    """
     if not isinstance(row, Mapping):
         raise UnreadableRow(f"{listing.method}: a row is {_kind(row)}, not a record", method=listing.method)
-    try:
-        return listing.decode(row)
-    except UnreadableRow as error:
-        at, names, why = error.record_id, error.fields, str(error)
-    except B24Error:
-        raise
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
-        at = row.get(dialect.id_out) if dialect.id_out is not None else None
-        names, what = _complaint(error)
-        why = f"record {'without id' if at is None else at}: {', '.join(names) or 'it'} does not read ({what})"
-    # Raised out here, so that no traceback walks through the decoder, whose words may quote values.
-    raise UnreadableRow(
-        f"{listing.method}: {why}", method=listing.method, record_id=None if at is None else str(at), fields=names
-    )
-
-
-def _complaint(error: Exception) -> tuple[tuple[str, ...], str]:
-    """Which fields, and what is wrong with the first, told without values."""
-    tell = getattr(error, "errors", None)  # pydantic's, without importing it here
-    if callable(tell):
-        found = tell()
-        if isinstance(found, Sequence) and found and isinstance(found[0], Mapping):
-            places = (".".join(str(step) for step in each.get("loc", ())) for each in found)
-            return tuple(dict.fromkeys(places)), str(found[0].get("type", type(error).__name__))
-    if isinstance(error, KeyError) and error.args:
-        return (str(error.args[0]),), "missing"
-    return (), type(error).__name__
+    at = row.get(dialect.id_out) if dialect.id_out is not None else None
+    return readable(listing.decode, row, listing.method, at)
 
 
 def _kind(value: Any) -> str:

@@ -465,6 +465,11 @@ class Gate:
             room = self._book.room(self._now, method, lane.share)
             return max(1, min(wanted, MAX_COMMANDS, account.ceiling, int(min(LONGEST, room) / cost)))
 
+    def rest(self, method: str, lane: Lane = Lane.LIVE) -> float:
+        """Seconds until this method may be run again, whatever the request rate says; 0 means now."""
+        with self._lock:
+            return self._book.delay(self._now, self._book.costs({method: 1}, batched=False), lane.share)
+
     def cost(self, method: str) -> float:
         """Seconds that one command of a method takes; nine of ten are faster."""
         with self._lock:

@@ -7,11 +7,13 @@ repeated. How a listing is spelled for its method stands in ``dialects``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic
 
 from typing_extensions import TypeVar
+
+from b24metrics.errors import B24Error, UnreadableRow
 
 T = TypeVar("T", default=Any)
 
@@ -22,6 +24,41 @@ MAX_COMMANDS = 50
 def as_it_came(value: Any) -> Any:
     """Decode nothing: the result as JSON gave it."""
     return value
+
+
+def readable(decode: Callable[[Any], T], value: Any, method: str, record_id: object = None) -> T:
+    """What ``decode`` makes of a value.
+
+    Raises:
+        UnreadableRow: it fails; method, id and fields are named, never values: those are personal data.
+    """
+    at: object = record_id
+    names: tuple[str, ...]
+    try:
+        return decode(value)
+    except UnreadableRow as error:
+        at, names, why = error.record_id if error.record_id is not None else at, error.fields, str(error)
+    except B24Error:
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
+        names, what = _complaint(error)
+        which = "the result" if at is None else f"record {at}"
+        why = f"{which} does not read: {', '.join(names) or 'its shape'} ({what})"
+    # Raised out here, so that no traceback walks through the decoder, whose words may quote values.
+    raise UnreadableRow(f"{method}: {why}", method=method, record_id=None if at is None else str(at), fields=names)
+
+
+def _complaint(error: Exception) -> tuple[tuple[str, ...], str]:
+    """Which fields, and what is wrong with the first, told without values."""
+    tell = getattr(error, "errors", None)  # pydantic's, without importing it here
+    if callable(tell):
+        found = tell()
+        if isinstance(found, Sequence) and found and isinstance(found[0], Mapping):
+            places = (".".join(str(step) for step in each.get("loc", ())) for each in found)
+            return tuple(dict.fromkeys(places)), str(found[0].get("type", type(error).__name__))
+    if isinstance(error, KeyError) and error.args:
+        return (str(error.args[0]),), "missing"
+    return (), type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +113,12 @@ class Request(Generic[T]):
     whole: bool = False
 
     def read(self, answer: Answer) -> T:
-        """The typed result of an answer to this request."""
-        return self.decode(answer if self.whole else answer.result)
+        """The typed result of an answer to this request.
+
+        Raises:
+            UnreadableRow: it does not decode; the text names fields, never values.
+        """
+        return readable(self.decode, answer if self.whole else answer.result, self.method)
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,7 +134,7 @@ def resolve(ref: Ref, result: Any) -> Any:
     """
     found = result
     for step in ref.path:
-        if isinstance(found, list):
+        if isinstance(found, list) and str(step).isdecimal():
             found = found[int(step)]
         elif isinstance(found, Mapping) and str(step) in found:
             found = found[str(step)]
