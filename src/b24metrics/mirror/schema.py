@@ -312,7 +312,7 @@ FEED_STATE = Table(
         "target_id": "BIGINT",  # last id that the running backfill aims at; NULL when it is done
         "backfilled_at": "TIMESTAMPTZ",
         "synced_at": "TIMESTAMPTZ",  # portal time of the last complete round
-        "row_count": "BIGINT",
+        "row_count": "BIGINT",  # rows in the mirror that are not deleted
         "error": "VARCHAR",  # the last failure in one sentence; NULL after a good round
     },
     tombstone=False,
@@ -332,10 +332,17 @@ SYNC_RANGES = Table(
     tombstone=False,
 )
 
+UNREAD_RECORDS = Table(
+    "unread_records",  # records that came and could not be read; gone once they read
+    ("feed", "record_id"),
+    {"feed": "VARCHAR", "record_id": "VARCHAR", "reason": "VARCHAR", "seen_at": "TIMESTAMPTZ"},
+    tombstone=False,
+)
+
 TABLES: tuple[Table, ...] = (
     PORTALS, DEALS, LEADS, STAGE_MOVES, ACTIVITIES, ACTIVITY_BINDINGS, PHONE_CALLS, USERS, USER_DEPARTMENTS,
     DEPARTMENTS, STATUSES, PIPELINES, CURRENCIES, DEAL_CLOSINGS, ABSENCES, PLANS, FEED_STATE,
-    SYNC_RANGES,
+    SYNC_RANGES, UNREAD_RECORDS,
 )  # fmt: skip
 
 #: Forward only; number n+1 is the statements at index n. Version 1 is the tables above as first released.

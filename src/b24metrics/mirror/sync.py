@@ -1,0 +1,137 @@
+"""Keep the mirror in step with its portal: copy the past once, then only what has changed.
+
+Laws: page → rows → cursor in one transaction (``ledger``), so a sync may be killed anywhere and goes on where it stood.
+The portal's clock is the clock. Nothing is repeated here: the client does that. A feed that fails keeps its rows, its
+cursor and its freshness, says why, and does not stop the others; only what concerns all of them is raised (a revoked
+webhook, a portal that does not answer, a full disk).
+
+Backfill and rounds may run side by side: from the moment a backfill is planned, rounds bring what changes after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from b24metrics.clock import Clock, SystemClock
+from b24metrics.mirror.backfill import STREAMS, Backfill, Progress
+from b24metrics.mirror.desk import Client, Desk, Report
+from b24metrics.mirror.feeds import Feed, Reloaded, standard
+from b24metrics.mirror.ledger import Ledger, State
+from b24metrics.mirror.ranges import left
+from b24metrics.mirror.rounds import Rounds
+from b24metrics.mirror.stores import Store
+
+__all__ = ["FeedStatus", "Progress", "Report", "Sync", "status"]
+
+
+@dataclass(frozen=True, slots=True)
+class FeedStatus:
+    """How one feed stands.
+
+    Attributes:
+        rows: in the mirror, deleted ones not counted. backfilled: its past is complete. pending: rows of the past that
+        are still expected. synced_at: portal's time of the last complete round. age_seconds: since then, by ``now``.
+        unread: records that could not be read. error: why it is not up to date, or None.
+    """
+
+    feed: str
+    table: str
+    rows: int
+    backfilled: bool
+    pending: int
+    cursor_at: datetime | None
+    cursor_id: int | None
+    synced_at: datetime | None
+    age_seconds: float | None
+    unread: int
+    error: str | None
+
+
+class Sync:
+    """One portal and its mirror. Methods are coroutines; the database is written in a worker thread."""
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        *,
+        portal: str,
+        feeds: Sequence[Feed] | None = None,
+        clock: Clock | None = None,
+        on_progress: Callable[[Progress], object] | None = None,
+        zone: str | None = None,
+        streams: int = STREAMS,
+    ) -> None:
+        """Bind a client to a mirror; nothing is asked or written yet.
+
+        Args:
+            client: an AsyncPortal.
+            store: where the mirror lives; Sync is its only writer.
+            portal: the portal's name in the mirror.
+            feeds: what to copy; default: ``feeds.standard()``.
+            clock: the client's clock.
+            on_progress: called in the event loop after every stretch of a backfill.
+            zone: the portal's zone, for absences of whole days of people who set none; default UTC.
+            streams: walks side by side per feed of a backfill.
+        """
+        self.feeds = tuple(standard() if feeds is None else feeds)
+        self.portal = portal
+        self._store = store
+        self._desk = Desk(client, Ledger(store, portal), clock or SystemClock())
+        self._backfill = Backfill(self._desk, self.feeds, zone=zone, streams=streams, on_progress=on_progress)
+        self._rounds = Rounds(self._desk, self.feeds, zone=zone)
+
+    async def backfill(self) -> Report:
+        """Copy the past of every feed, newest first, or go on where an earlier backfill stood.
+
+        One request and no rows when there is nothing left to copy. A feed that fails is reported, the others go on; it
+        is tried again by the next call. A mirror without directories gets them first, by a round: what is observed in
+        deals reads the rates of currencies.
+
+        Raises:
+            NotAuthorised, PortalClosed, Unreachable: nothing more can be asked; what was written stays.
+            UnwritableMirror, UnreadableMirror: nothing more can be written; what was written stays.
+        """
+        known = await self._desk.write(self._desk.ledger.states)
+        if not any(feed.name in known for feed in self.feeds if isinstance(feed.kind, Reloaded)):
+            await self._rounds.run()
+        return await self._backfill.run()
+
+    async def round(self) -> Report:
+        """Bring everything up to date. Feeds whose past has not been planned yet are left to ``backfill``.
+
+        Raises:
+            as ``backfill``.
+        """
+        return await self._rounds.run()
+
+    def status(self) -> list[FeedStatus]:
+        """How every feed stands; reads the mirror only."""
+        return status(self._store, self.portal, self.feeds, self._desk.portal_now())
+
+
+def status(store: Store, portal: str, feeds: Sequence[Feed], now: datetime) -> list[FeedStatus]:
+    """How every feed of a portal stands at the instant ``now``. Needs no client: a read-only store will do."""
+    ledger = Ledger(store, portal)
+    states, ranges, unread = ledger.states(), ledger.ranges(), ledger.unread()
+    found = []
+    for feed in feeds:
+        state = states.get(feed.name, State(feed.name))
+        found.append(
+            FeedStatus(
+                feed=feed.name,
+                table=feed.table.name,
+                rows=state.row_count or 0,
+                backfilled=state.backfilled_at is not None,
+                pending=sum(left(one) for one in ranges if one.feed == feed.name),
+                cursor_at=state.cursor_at,
+                cursor_id=state.cursor_id,
+                synced_at=state.synced_at,
+                age_seconds=None if state.synced_at is None else (now - state.synced_at).total_seconds(),
+                unread=unread.get(feed.name, 0),
+                error=state.error,
+            )
+        )
+    return found

@@ -1,0 +1,380 @@
+"""What is written together: rows, what they bring along, what is observed, and the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from b24metrics.crm import activities, directories, people, sales
+from b24metrics.crm.wiretypes import EntityType
+from b24metrics.mirror.feeds import Unread, standard
+from b24metrics.mirror.ledger import Ledger
+from b24metrics.mirror.ranges import Range
+from b24metrics.mirror.stores import DuckStore
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+LATER = NOON + timedelta(minutes=1)
+FEEDS = {feed.name: feed for feed in standard()}
+
+
+@pytest.fixture
+def store() -> Iterator[DuckStore]:
+    store = DuckStore()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def ledger(store: DuckStore) -> Ledger:
+    return Ledger(store, "p")
+
+
+def deal(number: int, **fields: object) -> sales.Deal:
+    row = {"ID": str(number), "DATE_MODIFY": NOON.isoformat(), "CURRENCY_ID": "EUR", **fields}
+    return sales.Deal.read(row)
+
+
+def activity(number: int, *bound: int, **fields: object) -> activities.Activity:
+    bindings = [{"OWNER_TYPE_ID": "2", "OWNER_ID": str(owner)} for owner in bound]
+    return activities.Activity.read({"ID": str(number), "BINDINGS": bindings, **fields})
+
+
+def person(number: int, *departments: int, active: bool = True) -> people.User:
+    return people.User.read({"ID": str(number), "ACTIVE": active, "UF_DEPARTMENT": list(departments)})
+
+
+class Torn(DuckStore):
+    """A store that fails at its n-th statement of a transaction."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left: int | None = None
+
+    def _count(self) -> None:
+        if self.left is not None:
+            if self.left == 0:
+                raise RuntimeError("torn")
+            self.left -= 1
+
+    def execute(self, sql: str, params: Any = ()) -> None:
+        self._count()
+        super().execute(sql, params)
+
+    def rows(self, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
+        self._count()
+        return super().rows(sql, params)
+
+    def upsert(self, table: Any, rows: Any) -> int:
+        self._count()
+        return super().upsert(table, rows)
+
+    def load(self, name: str, table: Any) -> None:
+        self._count()
+        super().load(name, table)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with super().transaction():
+            yield
+            self._count()  # before the commit
+
+
+def everything(store: DuckStore) -> dict[str, list[tuple[Any, ...]]]:
+    tables = [name for (name,) in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY 1")]
+    return {name: sorted(store.rows(f"SELECT * FROM {name}"), key=repr) for name in tables}
+
+
+# ---------------------------------------------------------------- backfill
+
+
+def test_a_backfill_ends_with_its_last_range(ledger: Ledger, store: DuckStore) -> None:
+    """Ranges are kept with how far they have come; when the last one is done the backfill is, and they are gone."""
+    feed = FEEDS["deals"]
+    new, old = Range("deals", 11, 20, 10, 5), Range("deals", 1, 10, 0, 5)
+    ledger.begin(feed, NOON, 20, [new, old])
+    assert (NOON, 20, None) == (ledger.states()["deals"].cursor_at, ledger.states()["deals"].target_id, None)
+
+    ledger.keep_stretch(feed, new, [deal(11), deal(15)], 15, LATER)
+    assert [(15, 2), (0, 0)] == [(one.done_id, one.row_count) for one in ledger.ranges()]
+    ledger.keep_stretch(feed, new, [deal(20)], 20, LATER)
+    assert None is ledger.states()["deals"].backfilled_at
+    ledger.keep_stretch(feed, old, [], 10, LATER)
+
+    state = ledger.states()["deals"]
+    assert [] == ledger.ranges()
+    assert (LATER, None, 3, NOON) == (state.backfilled_at, state.target_id, state.row_count, state.cursor_at)
+    assert [(11,), (15,), (20,)] == store.rows("SELECT id FROM deals ORDER BY id")
+
+
+def test_an_empty_listing_is_done_at_once(ledger: Ledger) -> None:
+    """A portal without leads has them all."""
+    ledger.begin(FEEDS["leads"], NOON, None, [])
+    ledger.begin(FEEDS["phone_calls"], NOON, None, [])
+
+    assert (NOON, NOON) == (ledger.states()["leads"].backfilled_at, ledger.states()["leads"].cursor_at)
+    assert (NOON, 0) == (ledger.states()["phone_calls"].backfilled_at, ledger.states()["phone_calls"].cursor_id)
+
+
+@pytest.mark.parametrize("after", range(30))
+def test_a_torn_stretch_leaves_nothing_behind(after: int) -> None:
+    """Whatever statement of a transaction fails, rows, bindings, observations and cursor stay as they were together."""
+    store = Torn()
+    ledger = Ledger(store, "p")
+    works = [
+        (FEEDS["deals"], Range("deals", 1, 9, 0, 5), [deal(1, STAGE_SEMANTIC_ID="S"), Unread("2", "bad")]),
+        (FEEDS["activities"], Range("activities", 1, 9, 0, 5), [activity(1, 7, 8)]),
+    ]
+    for feed, work, _ in works:
+        ledger.begin(feed, NOON, 9, [work])
+    for feed, work, records in works:
+        before = everything(store)
+        store.left = after
+        try:
+            ledger.keep_stretch(feed, work, records, 9, LATER)
+        except RuntimeError:
+            store.left = None
+            assert before == everything(store)
+            ledger.keep_stretch(feed, work, records, 9, LATER)
+        store.left = None
+
+    whole = DuckStore()
+    other = Ledger(whole, "p")
+    for feed, work, records in works:
+        other.begin(feed, NOON, 9, [work])
+        other.keep_stretch(feed, work, records, 9, LATER)
+    assert everything(whole) == everything(store)
+
+
+# ---------------------------------------------------------------- rounds
+
+
+def test_a_round_moves_the_cursor_when_its_walk_is_over(ledger: Ledger) -> None:
+    """Until then it remembers where the walk stands and when it began; freshness is that of the beginning."""
+    feed = FEEDS["deals"]
+    ledger.begin(feed, NOON, None, [])
+
+    ledger.keep_round(feed, [deal(5)], 5, LATER, more=True)
+    state = ledger.states()["deals"]
+    assert (NOON, 5, LATER, None) == (state.cursor_at, state.cursor_id, state.walk_at, state.synced_at)
+
+    ledger.keep_round(feed, [deal(9)], 9, LATER, more=False)
+    state = ledger.states()["deals"]
+    assert (LATER, None, None, LATER, 2) == (
+        state.cursor_at, state.cursor_id, state.walk_at, state.synced_at, state.row_count,
+    )  # fmt: skip
+
+
+def test_an_append_only_feed_keeps_its_last_id(ledger: Ledger) -> None:
+    feed = FEEDS["deal_moves"]
+    move = sales.StageMove.read({"ID": 40, "TYPE_ID": 2, "OWNER_ID": 7}, entity_type_id=EntityType.DEAL)
+    ledger.begin(feed, NOON, 30, [])
+
+    ledger.keep_round(feed, [move], 40, LATER, more=False)
+
+    state = ledger.states()["deal_moves"]
+    assert (40, None, LATER, 1) == (state.cursor_id, state.cursor_at, state.synced_at, state.row_count)
+
+
+def test_a_failure_freezes_a_feed_and_success_thaws_it(ledger: Ledger) -> None:
+    """The last complete round stays the feed's age; the reason stands beside it until a good round."""
+    feed = FEEDS["deals"]
+    ledger.begin(feed, NOON, None, [])
+    ledger.keep_round(feed, [deal(1)], 1, NOON, more=False)
+
+    ledger.fail("deals", "no right")
+    failed = ledger.states()["deals"]
+    ledger.keep_round(feed, [], 0, LATER, more=False)
+    mended = ledger.states()["deals"]
+
+    assert ("no right", NOON, NOON, 1) == (failed.error, failed.synced_at, failed.cursor_at, failed.row_count)
+    assert (None, LATER) == (mended.error, mended.synced_at)
+
+
+def test_bindings_are_replaced_with_their_activity(ledger: Ledger, store: DuckStore) -> None:
+    """A binding that is gone on the portal is gone here; those of other activities are not touched."""
+    feed = FEEDS["activities"]
+    ledger.begin(feed, NOON, None, [])
+    ledger.keep_round(feed, [activity(1, 7, 8), activity(2, 7), activity(3, 9)], 3, NOON, more=False)
+
+    silent = activities.Activity.read({"ID": "3"})
+    ledger.keep_round(feed, [activity(1, 8, 9), activity(2), silent], 3, LATER, more=False)
+
+    assert [(1, 8), (1, 9), (3, 9)] == store.rows("SELECT activity_id, entity_id FROM activity_bindings ORDER BY ALL")
+
+
+def test_unreadable_records_are_noted_until_they_read(ledger: Ledger, store: DuckStore) -> None:
+    """Nothing is dropped in silence: the record is named with the reason, and forgotten once it could be read."""
+    feed = FEEDS["deals"]
+    ledger.begin(feed, NOON, None, [])
+
+    for _ in range(2):  # an overlap reads it again
+        ledger.keep_round(feed, [deal(1), Unread("2", "OPPORTUNITY (not an amount)")], 2, NOON, more=False)
+    assert {"deals": 1} == ledger.unread()
+    assert [("2", "OPPORTUNITY (not an amount)")] == store.rows("SELECT record_id, reason FROM unread_records")
+
+    ledger.keep_round(feed, [deal(2)], 2, LATER, more=False)
+    assert {} == ledger.unread()
+
+
+# ---------------------------------------------------------------- directories
+
+
+def test_what_a_directory_no_longer_lists_gets_a_tombstone(ledger: Ledger, store: DuckStore) -> None:
+    """A deleted stage stays with its last known order; one that comes back is alive again; other portals are untouched."""
+    feed = FEEDS["statuses"]
+
+    def stage(code: str, sort: int) -> directories.Status:
+        return directories.Status.read({"ENTITY_ID": "DEAL_STAGE", "STATUS_ID": code, "SORT": str(sort)})
+
+    Ledger(store, "q").keep_whole(feed, [stage("OLD", 5)], NOON)
+    ledger.keep_whole(feed, [stage("NEW", 10), stage("OLD", 20)], NOON)
+    ledger.keep_whole(feed, [stage("NEW", 10)], LATER)
+    gone = store.rows("SELECT portal, status_id, sort, deleted_at FROM statuses ORDER BY ALL")
+    count = ledger.states()["statuses"].row_count
+    ledger.keep_whole(feed, [stage("NEW", 10), stage("OLD", 30)], LATER)
+
+    assert [("p", "NEW", 10, None), ("p", "OLD", 20, LATER), ("q", "OLD", 5, None)] == gone
+    assert 1 == count
+    assert [(30, None)] == store.rows("SELECT sort, deleted_at FROM statuses WHERE portal = 'p' AND status_id = 'OLD'")
+
+
+def test_an_unreadable_entry_is_not_a_deleted_one(ledger: Ledger, store: DuckStore) -> None:
+    """Where something could not be read, nothing is buried."""
+    feed = FEEDS["users"]
+    ledger.keep_whole(feed, [person(1), person(2)], NOON)
+
+    ledger.keep_whole(feed, [person(1), Unread("2", "ACTIVE (neither yes nor no)")], LATER)
+
+    assert [(0,)] == store.rows("SELECT count(*) FROM users WHERE deleted_at IS NOT NULL")
+
+
+def test_a_listing_buries_only_its_own_part(ledger: Ledger, store: DuckStore) -> None:
+    """Pipelines of deals say nothing of those of invoices."""
+    feed = FEEDS["pipelines"]
+    store.execute("INSERT INTO pipelines (portal, entity_type_id, id) VALUES ('p', 31, 4)")
+
+    ledger.keep_whole(feed, [directories.Pipeline.read({"id": 0}, entity_type_id=EntityType.DEAL)], NOON)
+    ledger.keep_whole(feed, [directories.Pipeline.read({"id": 3}, entity_type_id=EntityType.DEAL)], LATER)
+
+    assert [(2, 0, LATER), (2, 3, None), (31, 4, None)] == store.rows(
+        "SELECT entity_type_id, id, deleted_at FROM pipelines ORDER BY ALL"
+    )
+
+
+def test_the_departments_of_who_left_stay_known(ledger: Ledger, store: DuckStore) -> None:
+    """People who changed departments have only the new ones; a dismissed person keeps the last known."""
+    feed = FEEDS["users"]
+    ledger.keep_whole(feed, [person(1, 5, 6), person(2, 5)], NOON)
+
+    ledger.keep_whole(feed, [person(1, 6), person(2, active=False)], LATER)
+
+    assert [(1, 6, 0), (2, 5, 0)] == store.rows(
+        "SELECT user_id, department_id, ordinal FROM user_departments ORDER BY ALL"
+    )
+    assert [(1, None), (2, LATER)] == store.rows("SELECT id, dismissed_at FROM users ORDER BY id")
+
+
+def test_absences_are_replaced_in_their_span(ledger: Ledger, store: DuckStore) -> None:
+    """A cancelled vacation goes, one outside the span and that of somebody who was not asked for stays."""
+    feed, day = FEEDS["absences"], timedelta(days=1)
+    ledger.keep_span(
+        feed, [1, 2], [(1, 7, NOON, NOON + day), (1, 8, NOON + 9 * day, NOON + 10 * day), (2, 9, NOON, NOON + day)],
+        NOON - day, NOON + 11 * day, NOON,
+    )  # fmt: skip
+
+    ledger.keep_span(feed, [1], [(1, 10, NOON, NOON + 2 * day)], NOON - day, NOON + 3 * day, LATER)
+
+    assert [(1, 8), (1, 10), (2, 9)] == store.rows("SELECT user_id, id FROM absences ORDER BY ALL")
+    assert LATER == ledger.states()["absences"].synced_at
+
+
+# ---------------------------------------------------------------- observations
+
+
+def closings(store: DuckStore) -> list[tuple[Any, ...]]:
+    return store.rows("SELECT deal_id, semantics, manager_id, rate, observed_at FROM deal_closings ORDER BY deal_id")
+
+
+def test_a_closing_is_frozen_at_first_sight(ledger: Ledger, store: DuckStore) -> None:
+    """Owner and rate are those of the first sight of a win or loss, whatever happens to the deal afterwards."""
+    feed = FEEDS["deals"]
+    store.execute("INSERT INTO currencies (portal, id, rate, rate_count) VALUES ('p', 'EUR', 95.5, 1)")
+    ledger.begin(feed, NOON, None, [])
+    won = deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID="7")
+    ledger.keep_round(feed, [won, deal(2, STAGE_SEMANTIC_ID="P"), deal(3, STAGE_SEMANTIC_ID="F")], 3, NOON, more=False)
+
+    store.execute("UPDATE currencies SET rate = 100")
+    ledger.keep_round(feed, [deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID="8")], 1, LATER, more=False)
+
+    assert [(1, "S", 7, Decimal("95.5"), NOON), (3, "F", None, Decimal("95.5"), NOON)] == closings(store)
+    assert [(8,)] == store.rows("SELECT assigned_by_id FROM deals WHERE id = 1")
+
+
+def test_a_reopened_deal_is_observed_anew(ledger: Ledger, store: DuckStore) -> None:
+    """A win that was undone is forgotten; won again, or lost instead, it is a new observation."""
+    feed = FEEDS["deals"]
+    ledger.begin(feed, NOON, None, [])
+    seen = []
+    for minute, (meaning, owner) in enumerate([("S", 7), ("P", 7), ("S", 8), ("F", 9)]):
+        at = NOON + timedelta(minutes=minute)
+        ledger.keep_round(
+            feed, [deal(1, STAGE_SEMANTIC_ID=meaning, ASSIGNED_BY_ID=str(owner))], 1, at, more=False
+        )  # fmt: skip
+        seen.append([(row[1], row[2], row[4]) for row in closings(store)])
+
+    minute = timedelta(minutes=1)
+    assert [[("S", 7, NOON)], [], [("S", 8, NOON + 2 * minute)], [("F", 9, NOON + 3 * minute)]] == seen
+
+
+def test_a_rate_that_was_not_known_is_taken_when_it_is(ledger: Ledger, store: DuckStore) -> None:
+    """A currency that appears in the directory later gives its first known rate; after that it stays."""
+    feed = FEEDS["deals"]
+    ledger.begin(feed, NOON, None, [])
+    won = deal(1, STAGE_SEMANTIC_ID="S")
+    ledger.keep_round(feed, [won], 1, NOON, more=False)
+    rates = []
+    for rate in (90, 100):
+        store.execute(
+            "INSERT OR REPLACE INTO currencies (portal, id, rate, rate_count) VALUES ('p', 'EUR', ?, 1)", [rate]
+        )
+        ledger.keep_round(feed, [won], 1, LATER, more=False)
+        rates.append(closings(store)[0][3:])
+
+    assert [(Decimal(90), NOON), (Decimal(90), NOON)] == rates
+
+
+def test_a_completion_is_dated_by_the_change_that_showed_it(ledger: Ledger, store: DuckStore) -> None:
+    """The last change at first sight of "completed"; later edits do not move it; reopening takes it back."""
+    feed = FEEDS["activities"]
+    ledger.begin(feed, NOON, None, [])
+    seen = []
+    for minute, completed in enumerate(["N", "Y", "Y", "N", "Y"]):
+        changed = NOON + timedelta(minutes=minute)
+        one = activity(1, 7, COMPLETED=completed, LAST_UPDATED=changed.isoformat())
+        ledger.keep_round(feed, [one], 1, changed + timedelta(hours=1), more=False)
+        seen.append(store.rows("SELECT completed_at FROM activities")[0][0])
+
+    minute = timedelta(minutes=1)
+    assert [None, NOON + minute, NOON + minute, None, NOON + 4 * minute] == seen
+
+
+# ---------------------------------------------------------------- the portal
+
+
+def test_the_portal_is_known_since_the_first_time(ledger: Ledger, store: DuckStore) -> None:
+    """What it does not say this time stays as it was."""
+    ledger.acquaint(NOON, {"base_currency": "RUB", "crm_mode": 1, "zone": None})
+    ledger.acquaint(LATER, {"base_currency": None, "crm_mode": 2})
+
+    assert [("p", "RUB", 2, NOON)] == store.rows("SELECT portal, base_currency, crm_mode, first_synced_at FROM portals")
+
+
+def test_only_people_who_work_there_have_absences(ledger: Ledger) -> None:
+    ledger.keep_whole(FEEDS["users"], [person(1), person(2, active=False)], NOON)
+
+    assert [(1, None)] == ledger.people()
