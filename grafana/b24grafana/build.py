@@ -14,7 +14,7 @@ from typing import Any, get_args
 import yaml
 
 from b24grafana.rules import RULES, Thresholds
-from b24grafana.sdk import JSONEncoder, models
+from b24grafana.sdk import JSONEncoder, models, prometheus_models
 from b24grafana.wall import HEIGHT, WALLS, WIDTH, page
 from b24metrics.kpi.model import Language
 
@@ -88,12 +88,11 @@ def faults(built: models.Dashboard) -> list[str]:
         taken |= cells
         if not (panel.title and panel.description and panel.field_config and panel.field_config.defaults.unit):
             wrong.append(f"{name}: needs a title, a description and a unit")
-        refs = [target.ref_id for target in panel.targets or []]
+        queries = [target for target in panel.targets or [] if isinstance(target, prometheus_models.Dataquery)]
+        refs = [query.ref_id for query in queries]
         if not refs or len(set(refs)) != len(refs) or not all(refs):
             wrong.append(f"{name}: needs queries with different refIds")
-        wrong += [
-            f"{name}: {fault}" for target in panel.targets or [] for fault in _query_faults(getattr(target, "expr", ""))
-        ]
+        wrong += [f"{name}: {fault}" for query in queries for fault in _query_faults(query.expr)]
     ids = [panel.id_val for panel in panels]
     if None in ids or len(set(ids)) != len(ids):
         wrong.append("panel ids must be given and differ")
@@ -115,7 +114,17 @@ def _rules(language: Language, thresholds: Thresholds, docs: str) -> str:
         groups.setdefault(f"b24metrics-{rule.audience}", []).append(rule.row(language, thresholds, docs))
     document = {"groups": [{"name": name, "rules": rows} for name, rows in groups.items()]}
     head = "# Generated from the declarations by `b24grafana build`; change those, not this file.\n"
-    return head + yaml.safe_dump(document, allow_unicode=True, sort_keys=False, width=120)
+    return head + yaml.dump(document, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML in which an expression of several lines reads as several lines."""
+
+
+_Dumper.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None),
+)
 
 
 def _present(folder: Path) -> list[Path]:
