@@ -18,7 +18,22 @@ from b24exporter.board import Board, Edition, FeedState
 from b24exporter.collector import clean
 from b24exporter.markup import Content, Node, document, el
 from b24exporter.wording import NOTHING, age, grouped, moment, percent, shown
+from b24metrics.kpi.activity import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
+from b24metrics.kpi.conversion import WIN_RATE
+from b24metrics.kpi.discipline import (
+    FIRST_RESPONSE_SECONDS_MEDIAN,
+    OPEN_DEALS_OVERDUE_ACTIVITY_COUNT,
+    OPEN_DEALS_WITHOUT_ACTIVITY_COUNT,
+)
 from b24metrics.kpi.model import MANAGER, Kpi, Language, Sample, Title, Unit, WindowId
+from b24metrics.kpi.volume import (
+    AVG_DEAL_SIZE,
+    DEALS_WON_COUNT,
+    NEW_DEALS_COUNT,
+    OPEN_DEALS_COUNT,
+    PLAN_ATTAINMENT_RATIO,
+    REVENUE_WON,
+)
 
 #: Seconds between two reloads by the browser itself.
 RELOAD_SECONDS = 30
@@ -30,7 +45,7 @@ PATIENCE = 3
 ON_PACE, BEHIND = 1.0, 0.85
 
 #: Rows of the ranking; the rest is for dashboards.
-RANKED = 100
+RANKED = 30
 
 _STYLE = files("b24exporter").joinpath("page.css").read_text(encoding="utf-8")
 
@@ -61,6 +76,7 @@ _SAID = {
     "ago": Title("{} назад", "{} ago"),
     "never": Title("ещё нет", "not yet"),
     "in order": Title("в порядке", "in order"),
+    "behind": Title("отстаёт", "behind"),
     "copying": Title("копируется, осталось примерно {}", "being copied, about {} left"),
     "no feeds": Title("Портал ещё не опрошен.", "The portal has not been asked yet."),
     "fresh": Title("Данные свежие", "Fresh"),
@@ -106,6 +122,32 @@ class Layout:
     today: tuple[tuple[Kpi, WindowId], ...]
     month: tuple[tuple[Kpi, WindowId], ...]
     present: tuple[tuple[Kpi, WindowId], ...]
+
+
+LAYOUT = Layout(
+    plan=PLAN_ATTAINMENT_RATIO,
+    today=(
+        (REVENUE_WON, WindowId.TODAY),
+        (DEALS_WON_COUNT, WindowId.TODAY),
+        (NEW_DEALS_COUNT, WindowId.TODAY),
+        (CALLS_COUNT, WindowId.TODAY),
+        (TALK_TIME_TOTAL_SECONDS, WindowId.TODAY),
+        (FIRST_RESPONSE_SECONDS_MEDIAN, WindowId.TODAY),
+    ),
+    month=(
+        (REVENUE_WON, WindowId.MTD),
+        (DEALS_WON_COUNT, WindowId.MTD),
+        (AVG_DEAL_SIZE, WindowId.MTD),
+        (WIN_RATE, WindowId.MTD),
+        (NEW_DEALS_COUNT, WindowId.MTD),
+        (FIRST_RESPONSE_SECONDS_MEDIAN, WindowId.MTD),
+    ),
+    present=(
+        (OPEN_DEALS_COUNT, WindowId.NOW),
+        (OPEN_DEALS_WITHOUT_ACTIVITY_COUNT, WindowId.NOW),
+        (OPEN_DEALS_OVERDUE_ACTIVITY_COUNT, WindowId.NOW),
+    ),
+)
 
 
 def landing_page(
@@ -358,6 +400,8 @@ class _View:
             return (el("span", self.say("copying", left), class_="pill fair"),)
         if feed.synced_at is None:
             return (el("span", self.say("never"), class_="pill fair"),)
+        if (feed.lag(self.now) or 0.0) > PATIENCE * self.interval:
+            return (el("span", self.say("behind"), class_="pill fair"),)
         return (el("span", self.say("in order"), class_="pill good"),)
 
     def heads(self, *columns: tuple[str, str]) -> Node:
