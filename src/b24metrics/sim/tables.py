@@ -219,7 +219,7 @@ _ACTIVE_AT = _instant("LAST_ACTIVITY_TIME", read_only=True)
 _ACTIVE_BY = _field("LAST_ACTIVITY_BY", Kind.USER, read_only=True)
 _OPENED = _flag("OPENED", default="TRUE")
 _COMMENTS = _text("COMMENTS", empty="")
-_CURRENCY = _text("CURRENCY_ID", default="'RUB'", type="crm_currency")
+_CURRENCY = _field("CURRENCY_ID", Kind.STATUS, default="'RUB'", type="crm_currency")
 _OPPORTUNITY = _field("OPPORTUNITY", Kind.MONEY, default="0", item_empty=0)
 _MANUAL = _flag("IS_MANUAL_OPPORTUNITY")
 _TAX = _field("TAX_VALUE", Kind.MONEY, default="0", item_empty=0)
@@ -277,7 +277,7 @@ LEAD = Table(
         _MODIFIED,
         _dead("dateModifyShort", "DATE_MODIFY_SHORT", Kind.DAY),
         _instant("DATE_CLOSED", read_only=True),
-        _field("STATUS_SEMANTIC_ID", Kind.TEXT, "stageSemanticId", default="'P'", read_only=True),
+        _field("STATUS_SEMANTIC_ID", Kind.STATUS, "stageSemanticId", default="'P'", type="string", read_only=True),
         _OPENED,
         _WEBFORM,
         _ORIGINATOR,
@@ -328,7 +328,7 @@ DEAL = Table(
         _text("ADDITIONAL_INFO"),
         _LOCATION,
         _field("CATEGORY_ID", Kind.INT, default="0", type="crm_category", immutable=True),
-        _field("STAGE_SEMANTIC_ID", Kind.TEXT, default="'P'", read_only=True),
+        _field("STAGE_SEMANTIC_ID", Kind.STATUS, default="'P'", type="string", read_only=True),
         _flag("IS_NEW", read_only=True),
         _flag("IS_RECURRING"),
         _flag("IS_RETURN_CUSTOMER"),
@@ -641,7 +641,7 @@ STAGE_HISTORY = Table(
         _plain("OWNER_ID", Kind.REF),
         _plain("CREATED_TIME", Kind.INSTANT, default="0"),
         _plain("CATEGORY_ID", Kind.INT, default="0"),
-        _plain("STAGE_SEMANTIC_ID", Kind.TEXT, default="'P'"),
+        _plain("STAGE_SEMANTIC_ID", Kind.STATUS, default="'P'"),
         _plain("STAGE_ID", Kind.STATUS),
     ),
 )
@@ -653,7 +653,7 @@ ACTIVITY = Table(
         _plain("OWNER_ID", Kind.REF, immutable=True, empty="0"),
         _plain("OWNER_TYPE_ID", Kind.INT, immutable=True, type="crm_enum_ownertype", empty="0"),
         _plain("TYPE_ID", Kind.INT, default="6", required=True, immutable=True, type="crm_enum_activitytype"),
-        _plain("PROVIDER_ID", Kind.TEXT, default="'CRM_TODO'"),
+        _plain("PROVIDER_ID", Kind.STATUS, default="'CRM_TODO'", type="string"),
         _plain("PROVIDER_TYPE_ID", Kind.TEXT, default="'TODO'"),
         _plain("PROVIDER_GROUP_ID", Kind.TEXT),
         _plain("ASSOCIATED_ENTITY_ID", Kind.REF, default="0", read_only=True),
@@ -722,7 +722,7 @@ PHONE_CALL = Table(
         _plain("CALL_VOTE", Kind.INT),
         _plain("COST", Kind.RATE, default="0"),
         _plain("COST_CURRENCY", Kind.TEXT, default="''"),
-        _plain("CALL_FAILED_CODE", Kind.TEXT, default="'200'"),
+        _plain("CALL_FAILED_CODE", Kind.STATUS, default="'200'"),
         _plain("CALL_FAILED_REASON", Kind.TEXT, default="''"),
         _plain("CRM_ENTITY_TYPE", Kind.TEXT),  # CONTACT COMPANY LEAD
         _plain("CRM_ENTITY_ID", Kind.REF),
