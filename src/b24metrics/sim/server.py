@@ -267,7 +267,8 @@ class Sim:
     def _listen(self, scheme: str, port: int) -> None:
         assert self._front is not None
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
-        sock = socket.socket(family, socket.SOCK_STREAM)
+        # with the protocol named, asyncio turns Nagle off; without, every answer waits 40 ms for an acknowledgement
+        sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((self.host, port))
         self._ports[scheme] = sock.getsockname()[1]
@@ -308,9 +309,9 @@ class Sim:
             await asyncio.gather(*self._state.tasks, return_exceptions=True)
             for connection in list(self._state.connections):
                 connection.transport.abort()  # idle keep-alive connections; TLS would wait for a farewell
-            while self._state.connections:
+            await asyncio.gather(*(listener.wait_closed() for listener in self._listeners))
+            for _ in range(3):  # transports end in callbacks of the next rounds
                 await asyncio.sleep(0)
-            await asyncio.sleep(0)
 
         self._wait(ending())
         self._loop.call_soon_threadsafe(self._loop.stop)
