@@ -1,0 +1,382 @@
+"""The door: parse, call one function, print, exit code.
+
+The webhook's address is a secret. Give it in the environment (``B24_WEBHOOK``) or in a file of its own
+(``portal.webhook_file`` in the settings): a command line can be read by everybody on the machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+
+from b24metrics.clock import SystemClock
+from b24metrics.config import Settings
+from b24metrics.errors import ConfigError, NothingMirrored
+
+if TYPE_CHECKING:
+    from b24metrics.kpi import Kpi, Sample, Snapshot
+    from b24metrics.mirror.sync import FeedStatus, Report
+
+# Commands import what they need themselves: `b24metrics --help` must not ask for extras.
+# ruff: noqa: PLC0415
+
+app = typer.Typer(
+    help="Bitrix24 sales KPIs: copy a portal within its limits, compute, look into the numbers.\n\n"
+    "The webhook's address is a secret: give it in the environment variable B24_WEBHOOK rather than on the command "
+    "line, where everybody on the machine can read it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="B24_CONFIG", help="Settings file (TOML). Everything works without one."),
+]
+WebhookAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--webhook",
+        help="Address of an inbound webhook. Better: the environment variable B24_WEBHOOK.",
+        show_default=False,
+    ),
+]
+MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The local copy. Default: b24metrics.duckdb")]
+CaFile = Annotated[Path | None, typer.Option("--ca", help="Certificates to trust besides the usual ones (own portal).")]
+
+
+def settings_of(
+    config: Path | None = None,
+    webhook: str | None = None,
+    mirror: Path | None = None,
+    ca: Path | None = None,
+    plan: str | None = None,
+) -> Settings:
+    """What file, environment and command line say together."""
+    overrides = {
+        "portal": {"webhook": webhook, "ca_file": ca, "plan": plan},
+        "mirror": {"path": mirror},
+    }
+    return Settings.load(config, overrides)
+
+
+def address_of(settings: Settings) -> str:
+    """The webhook's address.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    address = settings.portal.address()
+    if address is None:
+        raise ConfigError(
+            "No portal is named. Put the address of an inbound webhook into the environment variable B24_WEBHOOK "
+            "(in the portal: Developer resources, Other, Inbound webhook)."
+        )
+    return address
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False
+) -> None:
+    """Options of all commands."""
+    if show_version:
+        typer.echo(f"b24metrics {version('b24metrics')}")
+        raise typer.Exit
+
+
+@app.command()
+def doctor(config: ConfigFile = None, webhook: WebhookAddress = None, ca: CaFile = None) -> None:
+    """Ask the portal whether all is well: reachable, whose rights, which scopes are missing, whether clocks agree."""
+    from b24metrics import console
+    from b24metrics.portal import Portal
+
+    with console.doors():
+        settings = settings_of(config, webhook, ca=ca)
+        with Portal(address_of(settings), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+            found = portal.check_up()
+    rights = "administrator" if found.admin else "not an administrator: sees only what its owner sees"
+    skew = "unknown" if found.skew_seconds is None else f"{found.skew_seconds:+.1f} s against this machine"
+    console.table(
+        f"Portal {found.host}",
+        ("", ""),
+        [
+            ("acts as", f"{found.name or '?'} (user {found.user_id or '?'}), {rights}"),
+            ("portal's clock", f"{found.server_at.isoformat() if found.server_at else 'unknown'} ({skew})"),
+            ("scopes", ", ".join(sorted(found.scopes)) if found.scopes is not None else "not told"),
+            ("missing", ", ".join(found.missing) or "nothing"),
+        ],
+    )
+    if found.missing:
+        console.say(
+            f"Tick {', '.join(found.missing)} on the webhook (Developer resources, Other, Inbound webhook), "
+            "or live without the KPIs that need them."
+        )
+    if "crm" in found.missing:
+        raise typer.Exit(1)
+
+
+@app.command()
+def sync(
+    config: ConfigFile = None,
+    webhook: WebhookAddress = None,
+    mirror: MirrorFile = None,
+    ca: CaFile = None,
+    plan: Annotated[
+        str | None, typer.Option(help="What the portal allows: standard, enterprise or self-hosted.")
+    ] = None,
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Bring the mirror up to date and leave.")] = False,
+    interval: Annotated[float, typer.Option(help="Seconds from round to round.", min=5)] = 15.0,
+) -> None:
+    """Copy the portal into the mirror, then keep it in step until Ctrl-C. May be stopped and started at any moment."""
+    from b24metrics import console
+
+    with console.doors():
+        settings = settings_of(config, webhook, mirror, ca, plan)
+        report = asyncio.run(_sync(settings, address_of(settings), None if once else interval))
+        rows = sum(report.rows.values())
+        console.say(f"The mirror {settings.mirror.path} is in step: {console.grouped(rows)} rows written.")
+        for error in report.errors.values():
+            console.say(error)
+    if report.errors:
+        raise typer.Exit(1)
+
+
+async def _sync(settings: Settings, address: str, interval: float | None) -> Report:
+    from b24metrics import console
+    from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.sync import Sync
+    from b24metrics.portal import AsyncPortal
+
+    store = DuckStore(settings.mirror.path)
+    clock = SystemClock()
+    try:
+        async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+            with console.backfill_meter(clock) as meter:
+                syncing = Sync(
+                    portal, store, portal=portal.host, clock=clock, on_progress=meter, zone=settings.reporting.zone
+                )
+                report = await syncing.catch_up()
+            while interval is not None:
+                started = clock.monotonic()
+                report = await syncing.round()
+                written = ", ".join(f"{feed} {rows}" for feed, rows in report.rows.items() if rows)
+                console.say(f"{report.at:%H:%M:%S}  {written or 'nothing new'}")
+                await clock.asleep(max(1.0, interval - (clock.monotonic() - started)))
+            return report
+    finally:
+        store.close()
+
+
+@app.command()
+def status(config: ConfigFile = None, mirror: MirrorFile = None) -> None:
+    """How far the mirror is: rows, freshness and failures of every entity."""
+    from b24metrics import console
+
+    with console.doors():
+        settings = settings_of(config, mirror=mirror)
+        portal, found = _status(settings)
+    rows = [
+        (
+            one.feed,
+            console.grouped(one.rows),
+            "complete" if one.backfilled else f"about {console.grouped(one.pending)} to go",
+            "never" if one.age_seconds is None else f"{console.duration(one.age_seconds)} ago",
+            one.error or "",
+        )
+        for one in found
+    ]
+    console.table(
+        f"{settings.mirror.path}: {portal}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,)
+    )
+
+
+def _status(settings: Settings) -> tuple[str, Sequence[FeedStatus]]:
+    from b24metrics.mirror.feeds import standard
+    from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.sync import status as feed_status
+
+    store = DuckStore(settings.mirror.path, read_only=True)
+    try:
+        portal = _only_portal(store, settings.mirror.path)
+        return portal, feed_status(store, portal, standard(), datetime.fromtimestamp(SystemClock().now(), UTC))
+    finally:
+        store.close()
+
+
+@app.command()
+def kpi(
+    ids: Annotated[list[str] | None, typer.Argument(help="KPI ids; none: all of them.", show_default=False)] = None,
+    config: ConfigFile = None,
+    mirror: MirrorFile = None,
+    window: Annotated[
+        list[str] | None, typer.Option("--window", "-w", help="today, 7d, mtd …; may be repeated.")
+    ] = None,
+    by: Annotated[
+        list[str] | None, typer.Option("--by", "-b", help="T company, D department, M manager, P pipeline …")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="As of this instant (ISO 8601), as far as the mirror knows it.")
+    ] = None,
+    *,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All KPIs, at every grain and window of their cards.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """Compute KPIs from the mirror. Needs no portal."""
+    from b24metrics import console
+
+    with console.doors():
+        settings = settings_of(config, mirror=mirror)
+        kpis, windows, grains = _chosen(ids or [], window, by, everything=everything)
+        snapshot = _evaluate(settings, kpis, _instant(at, settings.reporting.zone))
+    samples = [
+        sample
+        for sample in snapshot.samples
+        if (grains is None or str(sample.grain) in grains) and (windows is None or sample.window in windows)
+        if "O" not in str(sample.grain).split("×")
+    ]
+    if as_json:
+        for sample in samples:
+            typer.echo(json.dumps(_as_object(sample), ensure_ascii=False))
+        return
+    language = settings.reporting.language
+    for one in kpis:
+        rows = [_row(snapshot, sample) for sample in samples if sample.kpi is one]
+        if rows:
+            console.table(f"{one.title.said(language)} ({one.id})", ("who", "window", "value", "n"), rows, right=(2, 3))
+        elif one.id in snapshot.absent:
+            console.say(f"{one.id}: no numbers, because {', '.join(snapshot.absent[one.id])} was not copied.")
+
+
+def _chosen(
+    ids: Sequence[str], windows: Sequence[str] | None, by: Sequence[str] | None, *, everything: bool
+) -> tuple[list[Kpi], frozenset[str] | None, frozenset[str] | None]:
+    from difflib import get_close_matches
+
+    from b24metrics.kpi import KPIS
+    from b24metrics.kpi.model import Grain, WindowId
+
+    for name in ids:
+        if name not in KPIS:
+            near = get_close_matches(name, KPIS, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(KPIS)}."
+            raise ConfigError(f"There is no KPI {name!r}. {hint}")
+    for name in windows or ():
+        if name not in set(WindowId):
+            raise ConfigError(f"There is no window {name!r}. Known: {', '.join(WindowId)}.")
+    grains = None if everything and not by else frozenset(_grain(Grain, name) for name in by or ["T"])
+    chosen = [KPIS[name] for name in ids] or list(KPIS.values())
+    return chosen, None if windows is None else frozenset(windows), grains
+
+
+def _grain(kind: Any, name: str) -> str:
+    try:
+        return str(kind.parse(name.upper().replace("X", "×")))
+    except ValueError:
+        raise ConfigError(f"There is no grain {name!r}. Known: T, M, D, P, S, R, C and pairs such as MxP.") from None
+
+
+def _instant(text: str | None, zone: str | None) -> datetime:
+    if text is None:
+        return datetime.fromtimestamp(SystemClock().now(), UTC)
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise ConfigError(f"{text!r} is no instant such as 2026-03-14T12:00 or 2026-03-14T12:00+03:00.") from None
+    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone or "Europe/Moscow"))
+
+
+def _evaluate(settings: Settings, kpis: Sequence[Kpi], at: datetime) -> Snapshot:
+    from b24metrics.kpi import evaluate
+    from b24metrics.mirror.stores import DuckStore
+
+    store = DuckStore(settings.mirror.path, read_only=True)
+    try:
+        return evaluate(store, _only_portal(store, settings.mirror.path), kpis, now=at, options=settings.kpi_options())
+    finally:
+        store.close()
+
+
+def _only_portal(store: Any, path: Path) -> str:
+    """The portal of a mirror that holds one."""
+    found = [row[0] for row in store.rows("SELECT portal FROM portals ORDER BY portal")]
+    if not found:
+        raise NothingMirrored(f"The mirror {path} is empty: run `b24metrics sync` first.")
+    return str(found[0])
+
+
+def _as_object(sample: Sample) -> dict[str, Any]:
+    return {
+        "id": sample.kpi.id,
+        "level": str(sample.grain),
+        "labels": dict(sample.labels),
+        "window": str(sample.window),
+        "value": sample.value,
+        "n": sample.n,
+        "numerator": sample.numerator,
+        "denominator": sample.denominator,
+    }
+
+
+def _row(snapshot: Snapshot, sample: Sample) -> tuple[str, str, str, str]:
+    from b24metrics import console
+
+    names = _names(snapshot)
+    who = ", ".join(names.get((key, value), value) for key, value in sample.labels.items()) or "company"
+    size = sample.n if sample.n is not None else sample.denominator
+    return who, str(sample.window), _written(sample), "" if size is None else console.grouped(size)
+
+
+def _names(snapshot: Snapshot) -> dict[tuple[str, str], str]:
+    known = snapshot.directory
+    return {
+        **{("manager_id", str(one.id)): one.name for one in known.managers},
+        **{("department_id", str(one.id)): one.name for one in known.departments},
+        **{("pipeline_id", str(one.id)): one.name for one in known.pipelines},
+        **{("stage_id", one.id): one.name for one in known.stages},
+        **{("source_id", one.id): one.name for one in known.sources},
+    }
+
+
+def _written(sample: Sample) -> str:
+    from b24metrics import console
+    from b24metrics.kpi.model import Unit
+
+    if sample.value is None:
+        return "—"
+    match sample.kpi.unit:
+        case Unit.RATIO:
+            return f"{sample.value:.1%}"
+        case Unit.SECONDS:
+            return console.duration(sample.value)
+        case _:
+            return console.grouped(sample.value)
+
+
+@app.command(name="config")
+def check_config(config: ConfigFile = None) -> None:
+    """Check the settings and tell every mistake at once."""
+    from b24metrics import console
+
+    with console.doors():
+        settings = settings_of(config)
+        settings.kpi_options()
+        console.say(
+            "The settings are good." if config else "There is no settings file: defaults and environment are good."
+        )
+
+
+def main() -> None:
+    """Entry point."""
+    app()

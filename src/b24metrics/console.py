@@ -1,0 +1,141 @@
+"""What people see in a terminal: progress, tables, failures in one sentence.
+
+Laws: results go to standard output, everything else to standard error; where nobody watches (a pipe, a service) progress
+is a line now and then instead of a bar; text from the portal is shown as text, never as markup or control codes.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
+
+from b24metrics.clock import Clock, SystemClock
+from b24metrics.errors import B24Error
+from b24metrics.mirror.sync import Progress as Stretch
+
+#: Seconds between two lines of progress where there is no bar.
+_QUIET_SECONDS = 10.0
+_CONTROL = dict.fromkeys((*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), " ")
+
+out = Console()
+err = Console(stderr=True)
+
+
+def plain(text: object) -> str:
+    """A text without control codes and direction marks: a deal's title must not steer the terminal."""
+    return str(text).translate(_CONTROL)
+
+
+def duration(seconds: float | None) -> str:
+    """``1 h 05 min``, ``3 min 20 s``, ``12 s``; a dash for unknown."""
+    if seconds is None:
+        return "—"
+    whole = max(0, round(seconds))
+    hours, minutes = divmod(whole // 60, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {whole % 60:02d} s" if minutes else f"{whole} s"
+
+
+def grouped(number: float) -> str:
+    """Digits in groups of three, separated by narrow spaces."""
+    return f"{number:,.0f}".replace(",", "\u202f")
+
+
+@contextmanager
+def backfill_meter(clock: Clock | None = None) -> Iterator[Callable[[Stretch], None]]:
+    """Show how a backfill gets on; hand the result to ``Sync(on_progress=…)``."""
+    if not err.is_terminal:
+        yield _lines(clock or SystemClock())
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[pace]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("copying", total=None, pace="")
+
+        def show(stretch: Stretch) -> None:
+            pace = f"{grouped(stretch.rows_per_second)} rows/s, {duration(stretch.eta_seconds)} left"
+            bar.update(
+                task,
+                description=f"copying {stretch.feed}",
+                total=max(stretch.all_expected, stretch.all_rows),
+                completed=stretch.all_rows,
+                pace=pace,
+            )
+
+        yield show
+
+
+def _lines(clock: Clock) -> Callable[[Stretch], None]:
+    said_at = -_QUIET_SECONDS
+
+    def show(stretch: Stretch) -> None:
+        nonlocal said_at
+        now = clock.monotonic()
+        if now - said_at >= _QUIET_SECONDS or stretch.all_rows >= stretch.all_expected:
+            said_at = now
+            err.print(
+                f"copied {grouped(stretch.all_rows)} of about {grouped(stretch.all_expected)} rows "
+                f"({stretch.feed}), {grouped(stretch.rows_per_second)} rows/s, {duration(stretch.eta_seconds)} left",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+    return show
+
+
+def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
+    """Print a table; ``right``: columns that hold numbers."""
+    made = Table(title=title or None, title_justify="left", header_style="bold")
+    for number, name in enumerate(head):
+        made.add_column(name, justify="right" if number in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+    out.print(made)
+
+
+def say(text: str) -> None:
+    """One line for the person, on standard error."""
+    err.print(plain(text), markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def doors(*, debug: bool = False) -> Iterator[None]:
+    """Turn failures into one sentence and an exit code: 1 for ours, 130 for Ctrl-C.
+
+    ``debug`` lets the traceback through, for reports of defects.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        yield
+    except B24Error as error:
+        if debug:
+            raise
+        _leave(str(error), 1)
+    except KeyboardInterrupt:
+        _leave("Stopped.", 130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough (`b24metrics kpi | head`).
+        sys.stderr.close()
+        raise SystemExit(0) from None
+
+
+def _leave(text: str, code: int) -> NoReturn:
+    for line in text.splitlines() or [""]:
+        err.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+    raise SystemExit(code) from None
