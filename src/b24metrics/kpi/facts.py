@@ -39,7 +39,7 @@ ASKED: Final = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class View:
     """A named SELECT over mirror tables and other views.
 
@@ -54,7 +54,7 @@ class View:
     needs: tuple[View, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Fact(View):
     """A view whose rows are counted.
 

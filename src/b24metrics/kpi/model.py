@@ -369,9 +369,9 @@ class Part(StrEnum):
     N = "n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kpi:
-    """One declared number of the catalogue.
+    """One declared number of the catalogue; equal only to itself.
 
     Attributes:
         grains: the cuts of the card. windows: those of the card, and the baselines that rules compare with.
@@ -475,7 +475,8 @@ class Family:
     def name(self) -> str:
         """As Prometheus knows it."""
         words = self.kpi.id.removesuffix("_count")
-        level = "_".join(_AXIS_WORDS[axis] for axis in self.grain.axes if axis in _AXIS_WORDS) or "company"
+        axes = self.grain.axes[:1] if self.kpi.adds_up else self.grain.axes  # pipelines of one manager do add up
+        level = "_".join(_AXIS_WORDS[axis] for axis in axes if axis in _AXIS_WORDS) or "company"
         if Axis.OWN not in self.grain and not words.startswith(f"{level}_"):
             words = f"{level}_{words}"
         return f"b24_{words}_{self.part}" if self.part else f"b24_{words}"
@@ -620,7 +621,7 @@ class Snapshot:
 
     Attributes:
         absent: KPI id → the feeds that were not mirrored, so that it has no samples at all.
-        intervals: what the windows meant at ``at``.
+        intervals: what the windows meant at ``at``. zone, currency: those of reporting.
     """
 
     portal: str
@@ -629,6 +630,8 @@ class Snapshot:
     intervals: Mapping[WindowId, Interval] = field(default_factory=dict)
     absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     directory: Directory = Directory()
+    zone: str = "UTC"
+    currency: str = ""
     _cuts: Mapping[tuple[str, Grain], tuple[Sample, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

@@ -7,7 +7,6 @@ Source: catalogue §2.4, working-time semantics §2.3.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -23,6 +22,8 @@ Alignment = Literal["wall", "working"]
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of wall seconds, which have no zone
 _SECOND = timedelta(seconds=1)
+#: Instants that windows may touch, epoch seconds: the years of working time, and one more before for t365.
+_YEARS = (int(datetime(1969, 1, 1, tzinfo=UTC).timestamp()), int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()))
 _ROLLING = {
     WindowId.D7: 7,
     WindowId.D30: 30,
@@ -98,16 +99,20 @@ class WindowRules:
     def instant(self, wall: datetime) -> datetime:
         """First instant at which the local clock shows this or later."""
         whole = wall.replace(microsecond=0)
-        seconds = np.array([(whole - _EPOCH) // _SECOND], dtype=np.int64)
-        # Whole centuries keep the table's cache small; no zone is more than a day and a half from UTC.
-        begin = datetime(whole.year - whole.year % 100 - 1, 1, 1, tzinfo=UTC)
-        end = begin.replace(year=begin.year + 102)
-        table = zone_table(self.zone, int(begin.timestamp()), int(end.timestamp()))
-        return datetime.fromtimestamp(int(table.instants(seconds)[0]), UTC) + (wall - whole)
+        return self._instants([whole])[0] + (wall - whole)
 
     def midnight(self, on: date) -> datetime:
         """The first instant of a local date."""
-        return self.instant(datetime(on.year, on.month, on.day))  # noqa: DTZ001 - wall time
+        return self.midnights([on])[0]
+
+    def midnights(self, on: Sequence[date]) -> list[datetime]:
+        """The first instants of local dates."""
+        return self._instants([datetime(day.year, day.month, day.day) for day in on])  # noqa: DTZ001 - wall time
+
+    def _instants(self, walls: Sequence[datetime]) -> list[datetime]:
+        seconds = np.array([(wall - _EPOCH) // _SECOND for wall in walls], dtype=np.int64)
+        found = zone_table(self.zone, *_YEARS).instants(seconds)
+        return [datetime.fromtimestamp(int(at), UTC) for at in found]
 
     # ------------------------------------------------------------ windows
 
@@ -223,8 +228,3 @@ class Segments:
             (i, segment) for i, start, end in spans for segment in range(bounds.index(start), bounds.index(end))
         )
         return cls(bounds, members)
-
-    def place(self, at: datetime) -> int | None:
-        """The segment of an instant; None outside all of them."""
-        i = bisect_right(self.bounds, at) - 1
-        return i if 0 <= i < len(self.bounds) - 1 else None

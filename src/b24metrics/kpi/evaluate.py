@@ -1,0 +1,371 @@
+"""The only executor: KPI × window × grain → Snapshot.
+
+Laws: one scan of a fact serves all its windows, grains and measures; nothing is computed row by row in Python; all reads
+see one state of the mirror; a KPI whose feeds were not copied has no samples and is named in ``Snapshot.absent``.
+
+How: every fact becomes a temporary table with the department of its manager and the segment of its moment (segments are
+the stretches between all window bounds). What adds up is summed once into cells (segment × axes), and cells are rolled up
+into windows, cuts (grouping sets) and departments (closure). What does not add up (medians, distinct counts, numpy) is
+grouped from the rows. Results become dense arrays per cut, measures are arithmetic on arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from b24metrics.kpi import aggregates
+from b24metrics.kpi.aggregates import Atom, Cut, How
+from b24metrics.kpi.catalogue import KPIS
+from b24metrics.kpi.cells import Cells, FloatArray, Groups, IntArray
+from b24metrics.kpi.dimensions import PeopleFilter
+from b24metrics.kpi.facts import Fact
+from b24metrics.kpi.frames import Frame, Places, Values, samples
+from b24metrics.kpi.ground import Ground
+from b24metrics.kpi.model import (
+    Computed,
+    Derived,
+    Grain,
+    Interval,
+    Kpi,
+    Mean,
+    Measure,
+    Number,
+    Plan,
+    Previous,
+    Quantile,
+    Ratio,
+    Sample,
+    Snapshot,
+    Total,
+    WindowId,
+)
+from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.plans import PlanBook
+from b24metrics.kpi.windows import Window
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from b24metrics.mirror.stores import Store
+
+
+def evaluate(
+    store: Store,
+    portal: str,
+    kpis: Iterable[Kpi] | None = None,
+    windows: Collection[WindowId] | None = None,
+    grains: Collection[Grain] | None = None,
+    *,
+    now: datetime,
+    options: KpiOptions | None = None,
+    people: PeopleFilter | None = None,
+) -> Snapshot:
+    """Compute KPIs from the mirror as of one instant.
+
+    Args:
+        store: the mirror; it must not be inside a transaction.
+        portal: name of the portal in the mirror.
+        kpis: what to compute; None: everything declared.
+        windows: only these, of those that each KPI has; None: all.
+        grains: only these, of those that each KPI has (and the exporter's O); None: all.
+        now: evaluation instant, aware.
+        options: the company's decisions.
+        people: restricts everything to records of the people it accepts: an ad-hoc team.
+
+    Raises:
+        NothingMirrored: the mirror does not know the portal.
+        ConfigError: the options cannot be meant for this portal.
+    """
+    chosen = tuple(KPIS.values() if kpis is None else kpis)
+    with store.transaction():
+        ground = Ground(store, portal, now, options or KpiOptions(), people)
+        absent = {kpi.id: missing for kpi in chosen if (missing := ground.missing(aggregates.facts(kpi.measure)))}
+        tasks = [
+            task
+            for kpi in chosen
+            if kpi.id not in absent
+            for task in [
+                _Task(
+                    kpi,
+                    tuple(w for w in kpi.windows if windows is None or w in windows),
+                    tuple(g for g in kpi.evaluated_grains if grains is None or g in grains),
+                )
+            ]
+            if task.windows and task.grains
+        ]
+        return _Round(ground, tasks).snapshot(absent)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is wanted of one KPI."""
+
+    kpi: Kpi
+    windows: tuple[WindowId, ...]
+    grains: tuple[Grain, ...]
+
+
+@dataclass(slots=True)
+class _Job:
+    """What is wanted of one fact, with one set of labels beyond the grain."""
+
+    fact: Fact
+    labels: tuple[str, ...]
+    atoms: dict[Atom, None] = field(default_factory=dict)
+    computed: dict[Computed, None] = field(default_factory=dict)
+    cuts: dict[Cut, None] = field(default_factory=dict)
+
+    def split(self) -> Iterator[list[Cut]]:
+        """Cuts that can be grouped together: those through the department tree count a row several times."""
+        for through in (False, True):
+            if cuts := [cut for cut in self.cuts if cut.through_tree is through]:
+                yield cuts
+
+
+class _Round:
+    """One evaluation, inside one transaction."""
+
+    def __init__(self, ground: Ground, tasks: Sequence[_Task]) -> None:
+        self.ground = ground
+        self.tasks = tasks
+        self.places = Places(ground.scope, ground.directory)
+        self.windows: list[Window] = []
+        self._numbers: dict[tuple[WindowId, int], int] = {}
+        for task in tasks:
+            for steps in aggregates.steps_back(task.kpi.measure):
+                for window_id in task.windows:
+                    self._number(window_id, steps)
+        self.frames: dict[Cut, Frame] = {}
+        self.plans = PlanBook(
+            ground.store.rows(
+                "SELECT kpi_id, level, subject_id, month, amount FROM plans WHERE portal = ?", [ground.portal]
+            ),
+            ground.scope,
+        )
+
+    def _number(self, window_id: WindowId, steps: int) -> int:
+        if (window_id, steps) not in self._numbers:
+            rules, now = self.ground.rules, self.ground.now
+            made = rules.previous(window_id, now, steps) if steps else rules.window(window_id, now)
+            self._numbers[window_id, steps] = len(self.windows)
+            self.windows.append(made)
+        return self._numbers[window_id, steps]
+
+    def snapshot(self, absent: Mapping[str, tuple[str, ...]]) -> Snapshot:
+        jobs = self._jobs()
+        with self.ground.facts({job.fact: self._windows_of(job.fact) for job in jobs}, self.windows):
+            for job in jobs:
+                self._run(job)
+        found: list[Sample] = []
+        for task in self.tasks:
+            for grain in task.grains:
+                found += self._samples(task, grain)
+        return Snapshot(
+            portal=self.ground.portal,
+            at=self.ground.now,
+            samples=tuple(found),
+            intervals={window.id: self._interval(window) for window in self.windows if not window.steps},
+            absent=absent,
+            directory=self.ground.directory,
+            zone=self.ground.zone,
+            currency=self.ground.currency,
+        )
+
+    def _interval(self, window: Window) -> Interval:
+        clock = self.ground.clocks.company
+        elapsed = clock.elapsed(window.start, window.end)
+        return Interval(window.start, window.end, elapsed, clock.elapsed(window.start, window.period_end))
+
+    # ------------------------------------------------------------ what to ask
+
+    def _jobs(self) -> list[_Job]:
+        jobs: dict[tuple[Fact, tuple[str, ...]], _Job] = {}
+        for task in self.tasks:
+            kpi = task.kpi
+            for grain in task.grains:
+                cut = Cut(grain, kpi.labels)
+                self.frames.setdefault(cut, Frame.of(cut, len(self.windows), self.places))
+                for fact in aggregates.facts(kpi.measure):
+                    jobs.setdefault((fact, kpi.labels), _Job(fact, kpi.labels)).cuts[cut] = None
+                for atom in aggregates.atoms(kpi.measure, grain):
+                    jobs[atom.fact, kpi.labels].atoms[atom] = None
+                for computed in aggregates.rows_measures(kpi.measure):
+                    jobs[computed.fact, kpi.labels].computed[computed] = None
+        return list(jobs.values())
+
+    def _windows_of(self, fact: Fact) -> list[Window]:
+        """Every window that some KPI asks of a fact."""
+        numbers = {
+            self._number(window_id, steps)
+            for task in self.tasks
+            if fact in aggregates.facts(task.kpi.measure)
+            for steps in aggregates.steps_back(task.kpi.measure)
+            for window_id in task.windows
+        }
+        return [self.windows[number] for number in sorted(numbers)]
+
+    # ------------------------------------------------------------ asking
+
+    def _run(self, job: _Job) -> None:
+        fact = job.fact
+        sums = [atom for atom in job.atoms if atom.adds_up]
+        keys = [atom for atom in job.atoms if atom.how is How.DISTINCT]
+        plain = [(atom, atom) for atom in sums]
+        if fact.solo:
+            # A key that occurs once is counted like a row; only the few others need a set.
+            plain += [(Atom(fact, How.COUNT, where=_both(atom.where, fact.solo)), atom) for atom in keys]
+        self._sums(job, plain)
+        self._grouped(job, keys, f"(SELECT * FROM {fact.name} WHERE NOT {fact.solo})" if fact.solo else fact.name)
+        quantiles = [atom for atom in job.atoms if atom.how is How.QUANTILE]
+        self._grouped(job, [atom for atom in quantiles if atom.per is None], fact.name)
+        for atom in quantiles:
+            if atom.per is not None:
+                for cuts in job.split():
+                    self._keep(cuts, [atom], self._arrow(aggregates.per_sql(fact, atom, cuts)))
+        for computed in job.computed:
+            for cut in job.cuts:
+                self._compute(computed, cut)
+
+    def _arrow(self, sql: str) -> pa.Table:
+        return self.ground.store.arrow(sql)
+
+    def _sums(self, job: _Job, wanted: Sequence[tuple[Atom, Atom]]) -> None:
+        """Everything that adds up: one scan into cells, the rest from them. Pairs: what is computed, what it is kept as."""
+        if not wanted:
+            return
+        asked, kept = zip(*wanted, strict=True)
+        cells = aggregates.cells_sql(job.fact, asked, aggregates.dimensions(job.cuts))
+        self.ground.store.execute(f"CREATE OR REPLACE TEMP TABLE kpi_cells AS {cells}")
+        values = [f"CAST(sum(c.v{i}) AS DOUBLE) AS v{i}" for i in range(len(asked))]
+        for cuts in job.split():
+            self._keep(cuts, kept, self._arrow(aggregates.rolled_sql("kpi_cells", job.fact, values, cuts)))
+        self.ground.store.execute("DROP TABLE kpi_cells")
+
+    def _grouped(self, job: _Job, wanted: Sequence[Atom], source: str) -> None:
+        """What does not add up, from the rows."""
+        if not wanted:
+            return
+        values = [f"CAST({atom.sql()} AS DOUBLE) AS v{i}" for i, atom in enumerate(wanted)]
+        for cuts in job.split():
+            self._keep(cuts, wanted, self._arrow(aggregates.rolled_sql(source, job.fact, values, cuts)))
+
+    def _keep(self, cuts: Sequence[Cut], wanted: Sequence[Atom], table: pa.Table) -> None:
+        """Put grouped rows into the frames of their cuts."""
+        windows: IntArray = table.column("window_no").to_numpy()
+        masks = table.column("cut_mask").to_numpy()
+        values = [np.asarray(table.column(f"v{i}").to_numpy(), dtype=np.float64) for i in range(len(wanted))]
+        for cut in cuts:
+            rows = np.flatnonzero(masks == aggregates.cut_mask(cut, cuts))
+            positions = self.frames[cut].positions(_keys(table, cut.columns, rows))
+            for atom, column in zip(wanted, values, strict=True):
+                self.frames[cut].put(atom, windows[rows], positions, column[rows])
+
+    def _compute(self, computed: Computed, cut: Cut) -> None:
+        """Hand the rows of every cell to numpy."""
+        table = self._arrow(aggregates.rows_sql(computed, cut))
+        keys = ("window_no", *cut.columns)
+        grouped = [table.column(name).to_pylist() for name in keys]
+        cells: list[tuple[Any, ...]] = list(zip(*grouped, strict=True))
+        starts = [i for i, cell in enumerate(cells) if i == 0 or cell != cells[i - 1]]
+        columns = {
+            name: np.asarray(table.column(f"v{i}").to_numpy(), dtype=np.float64)
+            for i, name in enumerate(computed.columns)
+        }
+        groups = Groups(np.array([*starts, len(cells)], dtype=np.int64), columns)
+        frame = self.frames[cut]
+        windows = np.array([cells[start][0] for start in starts], dtype=np.int64)
+        positions = frame.positions(cells[start][1:] for start in starts)
+        frame.put(computed, windows, positions, computed.compute(groups))
+
+    # ------------------------------------------------------------ arithmetic
+
+    def _samples(self, task: _Task, grain: Grain) -> Iterator[Sample]:
+        frame = self.frames[Cut(grain, task.kpi.labels)]
+        values = self._values(task.kpi.measure, task.windows, frame)
+        return samples(task.kpi, grain, task.windows, frame, self.places, values)
+
+    def _values(self, measure: Measure, windows: Sequence[WindowId], frame: Frame, steps: int = 0) -> Values:
+        numbers = [self._number(window_id, steps) for window_id in windows]
+
+        def taken(atom: Atom | Computed) -> FloatArray:
+            return frame.dense(atom)[numbers]
+
+        match measure:
+            case Number():
+                counted = taken(aggregates.count(measure))
+                return Values(counted, n=counted)
+            case Total():
+                value = taken(aggregates.total(measure, frame.cut.grain))
+                return Values(value, n=taken(aggregates.rows_behind(measure)))
+            case Ratio():
+                return self._ratio(measure, windows, frame, steps)
+            case Mean():
+                total, size = (taken(atom) for atom in aggregates.mean_parts(measure))
+                return Values(_divided(total, size), n=size)
+            case Quantile():
+                value, size = (taken(atom) for atom in aggregates.quantile_parts(measure))
+                return Values(value, n=size)
+            case Computed():
+                return Values(taken(measure), n=taken(aggregates.size(measure)))
+            case Plan():
+                return Values(self._plan(measure, numbers, frame))
+            case Previous():
+                return self._values(measure.of, windows, frame, measure.steps)
+            case Derived():
+                return self._derived(measure, windows, frame)
+
+    def _ratio(self, measure: Ratio, windows: Sequence[WindowId], frame: Frame, steps: int) -> Values:
+        above = self._values(measure.numerator, windows, frame, steps)
+        below = self._values(measure.denominator, windows, frame, steps)
+        n = above.n if isinstance(measure.denominator, Plan) else below.n
+        return Values(_divided(above.value, below.value), n=n, numerator=above.value, denominator=below.value)
+
+    def _plan(self, measure: Plan, numbers: Sequence[int], frame: Frame) -> FloatArray:
+        """Plans above 0; NaN where there is none."""
+        found = np.full((len(numbers), len(frame.keys)), np.nan)
+        for row, number in enumerate(numbers):
+            for key, position in frame.keys.items():
+                subject = next((part for part in key if isinstance(part, int)), 0)
+                amount = self.plans.amount(measure.kpi_id, frame.cut.grain, subject, self.windows[number])
+                if amount is not None and amount > 0:
+                    found[row, position] = float(amount)
+        return found
+
+    def _derived(self, measure: Derived, windows: Sequence[WindowId], frame: Frame) -> Values:
+        inputs = {name: self._values(one, windows, frame).value for name, one in measure.inputs.items()}
+        labels = [self.places.labels(frame.cut, key) for key in frame.keys]
+        names = labels[0].keys() if labels else ()
+        cells = Cells(
+            grain=frame.cut.grain,
+            values={name: values.ravel() for name, values in inputs.items()},
+            labels={name: np.tile(np.array([one[name] for one in labels]), len(windows)) for name in names},
+            windows=np.repeat(np.arange(len(windows)), len(frame.keys)),
+            window_ids=tuple(windows),
+            intervals={window_id: self._interval(self.windows[self._number(window_id, 0)]) for window_id in windows},
+        )
+        return Values(measure.compute(cells).reshape(len(windows), len(frame.keys)))
+
+
+def _keys(table: pa.Table, columns: Sequence[str], rows: IntArray) -> Iterator[tuple[Any, ...]]:
+    """Key tuples of some rows."""
+    if not columns:
+        return iter([()] * len(rows))
+    return zip(*(table.column(name).take(rows).to_pylist() for name in columns), strict=True)
+
+
+def _divided(above: FloatArray, below: FloatArray) -> FloatArray:
+    """NaN where the denominator is not above 0."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(below > 0, above / below, np.nan)
+
+
+def _both(one: str, other: str) -> str:
+    return f"({one}) AND ({other})" if one else other
+
+
+__all__ = ["evaluate"]

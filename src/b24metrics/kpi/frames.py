@@ -1,0 +1,182 @@
+"""From grouped rows of the database to dense arrays, from arrays to samples.
+
+Laws: one frame per cut: windows × keys, known combinations first; counts and sums of nothing are 0, everything else of
+nothing is NaN; who gets a row is decided here (catalogue §19 "People, scope, records"):
+every active manager and every department of the scope, known pipelines and stages always; a dismissed manager where the
+value is not 0; sources, currencies and labels beyond the grain where there are records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from functools import cached_property
+from itertools import product
+from types import MappingProxyType
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from b24metrics.kpi.aggregates import Atom, Cut, How
+from b24metrics.kpi.cells import FloatArray, IntArray
+from b24metrics.kpi.dimensions import Scope
+from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Computed, Directory, Grain, Kpi, Sample, WindowId
+
+Key: TypeAlias = tuple[int | str | None, ...]
+Column: TypeAlias = Atom | Computed
+
+
+class Row(IntEnum):
+    """When a key has a sample."""
+
+    NEVER = 0
+    ALWAYS = 1
+    NOT_ZERO = 2
+    WITH_RECORDS = 3
+
+
+@dataclass(frozen=True)
+class Places:
+    """What is known of keys before any record is seen."""
+
+    scope: Scope
+    directory: Directory
+
+    def known(self, cut: Cut) -> Iterator[Key]:
+        """Combinations that exist without records."""
+        axes = [list(self._known(axis)) for axis in cut.grain.axes]
+        if not cut.labels:
+            yield from (tuple(part for parts in combination for part in parts) for combination in product(*axes))
+
+    def _known(self, axis: Axis) -> Iterator[Key]:
+        match axis:
+            case Axis.MANAGER:
+                yield from ((manager.id,) for manager in self.directory.managers)
+            case Axis.OWN:
+                yield from ((department,) for department in (*self.scope.departments, int(OUTSIDE)))
+            case Axis.DEPARTMENT:
+                yield from ((department,) for department in self.scope.departments)
+            case Axis.PIPELINE:
+                yield from ((pipeline.id,) for pipeline in self.directory.pipelines)
+            case Axis.STAGE:
+                yield from ((stage.pipeline_id, stage.id) for stage in self.directory.stages if stage.semantics == "P")
+            case Axis.SOURCE | Axis.CURRENCY:
+                return
+
+    def row(self, cut: Cut, key: Key) -> Row:
+        """When this key has a sample."""
+        values = dict(zip(cut.columns, key, strict=True))
+        if cut.grain.axes[:1] == (Axis.PIPELINE,) and values["pipeline_id"] is None:
+            return Row.NEVER
+        if Axis.MANAGER in cut.grain:
+            active = self._active.get(values["manager_id"])
+            if not active:
+                return Row.NEVER if active is None else Row.NOT_ZERO
+        sparse = cut.labels or Axis.SOURCE in cut.grain or Axis.CURRENCY in cut.grain
+        return Row.WITH_RECORDS if sparse else Row.ALWAYS
+
+    @cached_property
+    def _active(self) -> Mapping[object, bool]:
+        return {manager.id: manager.active for manager in self.directory.managers}
+
+    def labels(self, cut: Cut, key: Key) -> Mapping[str, str]:
+        """Label names and texts of a key, in the order of ``Family.labels``."""
+        values = dict(zip(cut.columns, key, strict=True))
+        if Axis.MANAGER in cut.grain:
+            values["department_id"] = self._departments.get(values["manager_id"])
+        elif Axis.DEPARTMENT in cut.grain:
+            values["department_id"] = values["ancestor_id"]
+        names = dict.fromkeys((*cut.grain.labels, *cut.labels))
+        return MappingProxyType({name: NONE if values[name] is None else str(values[name]) for name in names})
+
+    @cached_property
+    def _departments(self) -> Mapping[object, int]:
+        return {manager.id: manager.department_id for manager in self.directory.managers}
+
+
+@dataclass
+class Frame:
+    """All columns of one cut.
+
+    Attributes:
+        keys: key → position; grows as records are seen. parts: column → pieces of (window number, position, value).
+    """
+
+    cut: Cut
+    window_count: int
+    keys: dict[Key, int]
+    parts: dict[Column, list[tuple[IntArray, IntArray, FloatArray]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, cut: Cut, window_count: int, places: Places) -> Frame:
+        return cls(cut, window_count, {key: i for i, key in enumerate(places.known(cut))})
+
+    def positions(self, keys: Iterable[Key]) -> IntArray:
+        """Positions of keys, new ones included."""
+        known = self.keys
+        return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+
+    def put(self, column: Column, windows: IntArray, positions: IntArray, values: FloatArray) -> None:
+        """Keep a piece of a column; pieces of one column do not overlap, save distinct counts, which are added up."""
+        self.parts.setdefault(column, []).append((windows, positions, values))
+
+    def dense(self, column: Column) -> FloatArray:
+        """The column, shape (windows, keys)."""
+        adds_up = isinstance(column, Atom) and column.how is not How.QUANTILE
+        found = np.full((self.window_count, len(self.keys)), 0.0 if adds_up else np.nan)
+        for windows, positions, values in self.parts.get(column, ()):
+            if adds_up:
+                found[windows, positions] += np.nan_to_num(values)
+            else:
+                found[windows, positions] = values
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a measure gives for one cut: arrays of shape (windows of the KPI, keys), NaN for nothing."""
+
+    value: FloatArray
+    n: FloatArray | None = None
+    numerator: FloatArray | None = None
+    denominator: FloatArray | None = None
+
+
+def samples(
+    kpi: Kpi, grain: Grain, windows: Sequence[WindowId], frame: Frame, places: Places, values: Values
+) -> Iterator[Sample]:
+    """Samples of one KPI and cut; who gets one stands in the laws above."""
+    keys = list(frame.keys)
+    rows = np.array([places.row(frame.cut, key) for key in keys], dtype=np.int64)
+    has_value = ~np.isnan(values.value)
+    behind = has_value if values.n is None else values.n > 0
+    shown = (rows == Row.ALWAYS) | ((rows == Row.NOT_ZERO) & has_value & (values.value != 0))
+    shown |= (rows == Row.WITH_RECORDS) & behind
+    if values.denominator is not None:
+        shown &= ~np.isnan(values.denominator)  # no plan, nothing to attain
+    if not kpi.companions:
+        shown &= has_value
+    at_window, at_key = np.nonzero(shown)
+    labels = {position: places.labels(frame.cut, keys[position]) for position in np.unique(at_key).tolist()}
+    columns = [
+        _said(part[at_window, at_key] if part is not None else None, len(at_window))
+        for part in (values.value, values.n, values.numerator, values.denominator)
+    ]
+    for window, key, value, n, numerator, denominator in zip(
+        at_window.tolist(), at_key.tolist(), *columns, strict=True
+    ):
+        size = None if n is None else int(n)
+        yield Sample(kpi, grain, labels[key], windows[window], value, size, numerator, denominator)
+
+
+def _said(numbers: FloatArray | None, count: int) -> Sequence[float | None]:
+    """Plain numbers, None for NaN."""
+    if numbers is None:
+        return [None] * count
+    empty: NDArray[np.bool_] = np.isnan(numbers)
+    said: list[float | None] = numbers.tolist()
+    for position in np.flatnonzero(empty).tolist():
+        said[position] = None
+    return said

@@ -1,0 +1,502 @@
+"""What one evaluation stands on: portal, people, clocks, windows, and the facts as temporary tables.
+
+Laws: the mirror is only read; temporary tables are named ``kpi_…``, made anew for every evaluation and dropped after it;
+a view is made once however many facts read it, and reaches back no further than its windows do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from b24metrics.errors import ConfigError, NothingMirrored
+from b24metrics.kpi.aggregates import segment_sql
+from b24metrics.kpi.dimensions import Department, DepartmentTree, PeopleFilter, Person, Scope
+from b24metrics.kpi.facts import Fact, View
+from b24metrics.kpi.model import (
+    DepartmentInfo,
+    Directory,
+    ManagerInfo,
+    PipelineInfo,
+    SourceInfo,
+    StageInfo,
+)
+from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode
+from b24metrics.kpi.refine import Refinement
+from b24metrics.kpi.windows import Segments, Window, WindowRules
+from b24metrics.worktime import Absence, Calendars, Employee, WorkCalendar
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from b24metrics.mirror.stores import Store
+
+_DEFAULT_WEEK = {"mon-fri": ["09:00-18:00"]}
+_NAMED = re.compile(r"\$(\w+)")
+#: Digits behind the point of a rate: exact for every rate quoted per 1, 10, … 1,000,000 units.
+_FACTOR = Decimal("0.000000000001")
+_CLASSIC_MODE, _SIMPLE_MODE = 1, 2
+_DAY_SECONDS = 86_400
+
+
+@dataclass(frozen=True)
+class Ground:
+    """Everything about the portal that an evaluation at ``now`` needs to know; reads directories when asked."""
+
+    store: Store
+    portal: str
+    now: datetime
+    options: KpiOptions = field(default_factory=KpiOptions)
+    people_filter: PeopleFilter | None = None
+
+    def __post_init__(self) -> None:
+        if self.now.tzinfo is None:
+            raise ValueError("the evaluation instant must be aware")
+
+    def _rows(self, sql: str, *params: object) -> list[tuple[Any, ...]]:
+        return self.store.rows(sql, [self.portal, *params])
+
+    # ------------------------------------------------------------ the portal
+
+    @cached_property
+    def _portal_row(self) -> tuple[str | None, str | None, int | None]:
+        found = self._rows("SELECT zone, base_currency, crm_mode FROM portals WHERE portal = ?")
+        if not found:
+            raise NothingMirrored(f"the mirror has no portal {self.portal!r} yet: run b24metrics sync first")
+        zone, base_currency, crm_mode = found[0]
+        return zone, base_currency, crm_mode
+
+    @cached_property
+    def zone(self) -> str:
+        """Reporting zone: configured, else the portal's, else that of most of its people, else UTC."""
+        if known := self.options.zone or self._portal_row[0]:
+            return known
+        common = self._rows(
+            "SELECT zone FROM users WHERE portal = ? AND active AND deleted_at IS NULL AND zone <> '' "
+            "GROUP BY zone ORDER BY count(*) DESC, zone LIMIT 1"
+        )
+        return str(common[0][0]) if common else "UTC"
+
+    @cached_property
+    def base_currency(self) -> str:
+        """The portal's own currency, in which rates are given."""
+        flagged = self._rows(
+            "SELECT id FROM currencies WHERE portal = ? AND is_base AND deleted_at IS NULL ORDER BY id"
+        )
+        known = self._portal_row[1] or (flagged[0][0] if flagged else None) or self.options.reporting_currency
+        if not known:
+            raise ConfigError("the portal named no base currency: set reporting.currency, such as RUB")
+        return str(known)
+
+    @cached_property
+    def currency(self) -> str:
+        """Reporting currency."""
+        return self.options.reporting_currency or self.base_currency
+
+    @cached_property
+    def feeds(self) -> frozenset[str]:
+        """Names of the feeds whose past has been copied."""
+        found = self._rows("SELECT feed FROM feed_state WHERE portal = ? AND backfilled_at IS NOT NULL")
+        return frozenset(name for (name,) in found)
+
+    @cached_property
+    def classic(self) -> bool:
+        """Whether new requests are leads."""
+        if self.options.lead_mode is not LeadMode.AUTO:
+            return self.options.lead_mode is LeadMode.CLASSIC
+        mode = self._portal_row[2]
+        if mode in {_CLASSIC_MODE, _SIMPLE_MODE}:
+            return mode == _CLASSIC_MODE
+        return bool(self._rows("SELECT 1 FROM leads WHERE portal = ? AND deleted_at IS NULL LIMIT 1"))
+
+    def missing(self, views: Iterable[View]) -> tuple[str, ...]:
+        """Feeds that these views need and that were not copied."""
+        needed = {feed for view in views for feed in view.feeds}
+        if "requests" in needed:
+            needed = needed - {"requests"} | {"leads" if self.classic else "deals"}
+        return tuple(sorted(needed - self.feeds))
+
+    # ------------------------------------------------------------ people and places
+
+    @cached_property
+    def _people(self) -> dict[int, tuple[Person, date | None, datetime | None]]:
+        departments: dict[int, list[int]] = {}
+        for user, department in self._rows(
+            "SELECT user_id, department_id FROM user_departments WHERE portal = ? ORDER BY user_id, ordinal, department_id"
+        ):
+            departments.setdefault(user, []).append(department)
+        found = self._rows(
+            "SELECT id, active, name, last_name, position, employed_on, dismissed_at FROM users "
+            "WHERE portal = ? AND deleted_at IS NULL ORDER BY id"
+        )
+        return {
+            user: (
+                Person(
+                    id=user,
+                    active=active is not False,
+                    name=" ".join(part for part in (name, last_name) if part) or str(user),
+                    departments=tuple(departments.get(user, ())),
+                    position=position or "",
+                ),
+                employed_on,
+                dismissed_at,
+            )
+            for user, active, name, last_name, position, employed_on, dismissed_at in found
+        }
+
+    @cached_property
+    def scope(self) -> Scope:
+        """Department tree and the sales scope."""
+        found = self._rows(
+            "SELECT id, parent_id, name, head_id, sort FROM departments WHERE portal = ? AND deleted_at IS NULL"
+        )
+        tree = DepartmentTree(
+            Department(number, parent, name or str(number), head, sort or 0)
+            for number, parent, name, head, sort in found
+        )
+        wished = self.options.sales_departments
+        if wished and found and not any(department in tree for department in wished):
+            raise ConfigError(
+                f"scope.departments names {', '.join(map(str, sorted(wished)))}: the portal has none of them, "
+                f"it has {', '.join(map(str, sorted(tree.departments)))}"
+            )
+        return Scope.of(
+            tree,
+            [person for person, _, _ in self._people.values()],
+            sales_departments=self.options.sales_departments,
+            primary_departments=self.options.primary_departments,
+            people_filter=self.people_filter,
+        )
+
+    @cached_property
+    def directory(self) -> Directory:
+        """Names behind the ids."""
+        scope, tree = self.scope, self.scope.tree
+        managers = tuple(
+            ManagerInfo(m.person.id, m.person.name, m.department_id, m.person.active)
+            for m in scope.members
+            if m.in_scope and m.department_id is not None
+        )
+        inside = frozenset(scope.departments)
+        departments = tuple(
+            DepartmentInfo(d.id, d.name, parent if (parent := tree.parents[d.id]) in inside else None, d.head_id)
+            for d in (tree.departments[number] for number in scope.departments)
+        )
+        pipelines = tuple(
+            PipelineInfo(number, name or str(number), sort or 0)
+            for number, name, sort in self._rows(
+                "SELECT id, name, sort FROM pipelines WHERE portal = ? AND entity_type_id = 2 AND deleted_at IS NULL "
+                "ORDER BY sort, id"
+            )
+            if self._counts(number)
+        )
+        stages = tuple(
+            StageInfo(stage, name or stage, pipeline or 0, semantics or "P", sort or 0)
+            for stage, name, pipeline, semantics, sort in self._rows(
+                "SELECT status_id, name, pipeline_id, semantics, sort FROM statuses "
+                "WHERE portal = ? AND entity_type_id = 2 AND deleted_at IS NULL ORDER BY pipeline_id, sort, status_id"
+            )
+            if self._counts(pipeline or 0)
+        )
+        sources = tuple(
+            SourceInfo(source, name or source)
+            for source, name in self._rows(
+                "SELECT status_id, name FROM statuses WHERE portal = ? AND directory = 'SOURCE' AND deleted_at IS NULL "
+                "ORDER BY sort, status_id"
+            )
+        )
+        return Directory(managers, departments, pipelines, stages, sources)
+
+    def _counts(self, pipeline: int) -> bool:
+        wanted = self.options.pipelines
+        return (wanted is None or pipeline in wanted) and pipeline not in self.options.excluded_pipelines
+
+    # ------------------------------------------------------------ time
+
+    @cached_property
+    def calendar(self) -> WorkCalendar:
+        """The company's; Monday to Friday, 09:00 to 18:00, where none is configured."""
+        return self.options.calendar or WorkCalendar.simple(self.zone, _DEFAULT_WEEK)
+
+    @cached_property
+    def clocks(self) -> Calendars:
+        """Everybody's working time, mirrored absences and dismissals included."""
+        absences: dict[int, list[Absence]] = {}
+        for user, starts, ends in self._rows(
+            "SELECT user_id, starts_at, ends_at FROM absences "
+            "WHERE portal = ? AND starts_at IS NOT NULL AND (ends_at IS NULL OR starts_at < ends_at) ORDER BY user_id, id"
+        ):
+            absences.setdefault(user, []).append(Absence(starts, ends))
+        configured = {employee.id: employee for employee in self.options.employees}
+        places = {member.person.id: member.department_id for member in self.scope.members}
+        employees = []
+        for user, (person, employed_on, dismissed_at) in self._people.items():
+            own = configured.get(user) or Employee(user)
+            employees.append(
+                Employee(
+                    id=user,
+                    department_id=places[user],
+                    calendar=own.calendar,
+                    personal_days=own.personal_days,
+                    absences=(*own.absences, *absences.get(user, ())),
+                    employed_on=own.employed_on or employed_on,
+                    dismissed_at=own.dismissed_at or (None if person.active else dismissed_at),
+                    active=person.active,
+                )
+            )
+        return Calendars(
+            self.calendar,
+            departments=self.options.department_calendars,
+            parents=self.scope.tree.parents,
+            employees=employees,
+        )
+
+    @cached_property
+    def rules(self) -> WindowRules:
+        """How windows are made."""
+        options = self.options
+        clock = self.clocks.company if options.align == "working" else None
+        return WindowRules(self.zone, options.first_weekday, options.fiscal_month, options.align, clock)
+
+    def _aged_before(self) -> datetime:
+        """The latest instant that lies at least the grace period back, in the company's working time."""
+        clock, now = self.clocks.company, int(self.now.timestamp())
+        newer, older = now + 1, now
+        while clock.elapsed(older, now) < self.options.grace_seconds:
+            newer, older = older, older - 2 * (now - older) - _DAY_SECONDS
+        while newer - older > 1:
+            middle = (newer + older) // 2
+            if clock.elapsed(middle, now) >= self.options.grace_seconds:
+                older = middle
+            else:
+                newer = middle
+        return datetime.fromtimestamp(older, UTC)
+
+    # ------------------------------------------------------------ temporary tables
+
+    @contextmanager
+    def facts(self, wanted: Mapping[Fact, Sequence[Window]], windows: Sequence[Window]) -> Iterator[None]:
+        """Make the tables of these facts, and all that they need, for as long as the context lasts.
+
+        Args:
+            wanted: every fact with the windows it is asked about, none for a state.
+            windows: all windows; their position is their number in ``kpi_spans``.
+        """
+        made: list[str] = []
+        self._lookups(made)
+        spans: list[tuple[str, int, int]] = []
+        reach: dict[View, datetime] = {}
+        segments = {fact: Segments.of(asked) for fact, asked in wanted.items()}
+        for fact in wanted:
+            bounds = segments[fact].bounds
+            self._reach(fact, bounds[0] if bounds else self.now, reach)
+        for view in _in_order(wanted):
+            if not isinstance(view, Fact):
+                self._make(view.name, view, reach[view], made)
+        for fact, asked in wanted.items():
+            self._place(fact, segments[fact].bounds, reach[fact], made)
+            if fact.state:
+                spans += [(fact.name, windows.index(window), 0) for window in asked]
+            else:
+                spans += [(fact.name, windows.index(asked[i]), segment) for i, segment in segments[fact].members]
+        self._load("kpi_spans", {"fact": "string", "window_no": "int64", "segment": "int64"}, spans, made)
+        yield
+        # After a failure there is nothing to drop: the transaction takes the tables back.
+        for name in reversed(made):
+            self.store.execute(f"DROP TABLE {name}")
+
+    def _reach(self, view: View, since: datetime, reach: dict[View, datetime]) -> None:
+        reach[view] = min(since, reach.get(view, since))
+        for needed in view.needs:
+            self._reach(needed, since, reach)
+
+    def _asked(self, since: datetime) -> dict[str, object]:
+        """Values of ``facts.ASKED``."""
+        options = self.options
+        return {
+            "portal": self.portal,
+            "now": self.now,
+            "since": since,
+            "base_currency": self.base_currency,
+            "test_pattern": options.test_pattern or None,
+            "go_live": None if options.go_live is None else self.rules.midnight(options.go_live),
+            "all_pipelines": options.pipelines is None,
+            "burst_records": options.burst_records,
+            "burst_seconds": options.burst_seconds,
+            "by_close_date": options.closed_at_source is ClosedAtSource.CLOSE_DATE,
+            "aged_before": self.aged_before,
+            "classic": self.classic,
+            "count_by_hand": options.count_by_hand,
+            "edits_react": options.edits_react,
+        }
+
+    @cached_property
+    def aged_before(self) -> datetime:
+        """Deals created at or before this instant are older than the grace period."""
+        return self._aged_before()
+
+    def _bound(self, view: View, since: datetime) -> tuple[str, list[object]]:
+        """A view's SQL with its parameters in order."""
+        asked = self._asked(since)
+        params: list[object] = []
+
+        def bind(match: re.Match[str]) -> str:
+            params.append(asked[match[1]])
+            return "?"
+
+        return _NAMED.sub(bind, view.sql), params
+
+    def _make(self, name: str, view: View, since: datetime, made: list[str]) -> None:
+        sql, params = self._bound(view, since)
+        self.store.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", params)
+        made.append(name)
+
+    def _place(self, fact: Fact, bounds: Sequence[datetime], since: datetime, made: list[str]) -> None:
+        """The fact with the department of its manager, the segment of its moment, and what SQL could not compute."""
+        segment, params = ("0", []) if fact.state else segment_sql(bounds) if len(bounds) > 1 else ("NULL", [])
+        if fact.refine:
+            self._make(f"{fact.name}_raw", fact, since, made)
+            refined, adds = self._refined(fact, fact.refine, since, made)
+            source = f"{fact.name}_raw"
+        else:
+            sql, source_params = self._bound(fact, since)
+            source, refined, adds = f"({sql})", "", ""
+            params += source_params
+        conditions = [] if self.people_filter is None else ["p.chosen"]
+        if not fact.state:
+            conditions.append("f.happened_at >= ? AND f.happened_at < ?")
+            params += [since, bounds[-1] if bounds else since]
+        where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        self.store.execute(
+            f"CREATE OR REPLACE TEMP TABLE {fact.name} AS SELECT f.*{adds}, coalesce(p.department_id, 0) AS department_id, "
+            f"{segment} AS segment FROM {source} AS f "
+            f"LEFT JOIN kpi_people AS p ON p.manager_id = f.manager_id{refined}{where}",
+            params,
+        )
+        made.append(fact.name)
+
+    def _refined(self, fact: Fact, refine: Refinement, since: datetime, made: list[str]) -> tuple[str, str]:
+        """Compute the columns that SQL cannot say; returns the join that brings them in, and their names."""
+        instants = [column for column in refine.reads if column.endswith(("_at", "_until"))]
+        reads = [f"f.{c}" if c in instants else f"coalesce(f.{c}, 0) AS {c}" for c in refine.reads]
+        when, params = ("", []) if fact.state else (" WHERE f.happened_at >= ?", [since])
+        table = self.store.arrow(f"SELECT f.id, {', '.join(reads)} FROM {fact.name}_raw AS f{when}", params)
+        added = refine.compute({column: _integers(table, column) for column in refine.reads}, self.clocks)
+        name = f"{fact.name}_refined"
+        self.store.load(name, _arrow_columns({"id": _integers(table, "id"), **added}))
+        made.append(name)
+        return f" JOIN {name} AS r ON r.id = f.id", "".join(f", r.{column}" for column in refine.adds)
+
+    def _lookups(self, made: list[str]) -> None:
+        options, scope = self.options, self.scope
+        lists: list[tuple[str, int | None, str | None]] = [
+            *(("pipelines", number, None) for number in sorted(options.pipelines or ())),
+            *(("no_pipelines", number, None) for number in sorted(options.excluded_pipelines)),
+            *(("no_users", number, None) for number in sorted(options.excluded_users)),
+            *(("no_sources", None, text) for text in sorted(options.excluded_sources)),
+            *(("origins", None, text) for text in sorted(options.migration_origins)),
+        ]
+        self._load("kpi_lists", {"list": "string", "number": "int64", "text": "string"}, lists, made)
+        kinds = [(provider, kind.value) for provider, kind in sorted(options.activity_kinds.items())]
+        self._load("kpi_kinds", {"provider_id": "string", "kind": "string"}, kinds, made)
+        people = [
+            (m.person.id, m.department_id if m.in_scope else 0, scope.chosen is None or m.person.id in scope.chosen)
+            for m in scope.members
+        ]
+        self._load("kpi_people", {"manager_id": "int64", "department_id": "int64", "chosen": "bool"}, people, made)
+        self._load("kpi_closure", {"department_id": "int64", "ancestor_id": "int64"}, scope.closure, made)
+        self._rates(made)
+        self._days(made)
+
+    def _rates(self, made: list[str]) -> None:
+        """Factors to the reporting currency. Divided here: the database divides decimals in binary."""
+        today = {
+            currency: Decimal(rate) / count
+            for currency, rate, count in self._rows(
+                "SELECT id, rate, rate_count FROM currencies WHERE portal = ? AND deleted_at IS NULL"
+            )
+            if rate and count
+        }
+        today[self.base_currency] = Decimal(1)
+        reporting = today.get(self.currency)
+        if reporting is None:
+            raise ConfigError(
+                f"the portal has no rate for the reporting currency {self.currency}: add it there, "
+                f"or set reporting.currency to one of {', '.join(sorted(today))}"
+            )
+        rates = [(currency, (rate / reporting).quantize(_FACTOR)) for currency, rate in sorted(today.items())]
+        self._load("kpi_rates", {"currency_id": "string", "factor": "decimal(24, 12)"}, rates, made)
+        frozen = [
+            (rate, count, (Decimal(rate) / count / reporting).quantize(_FACTOR))
+            for rate, count in self._rows("SELECT DISTINCT rate, rate_count FROM deal_closings WHERE portal = ?")
+            if rate and count
+        ]
+        columns = {"rate": "decimal(18, 6)", "rate_count": "int64", "factor": "decimal(24, 12)"}
+        self._load("kpi_factors", columns, frozen, made)
+
+    def _days(self, made: list[str]) -> None:
+        """First instants of the local dates on which deals are said to be closed."""
+        dates = self._rows(
+            "SELECT DISTINCT closes_on FROM deals WHERE portal = ? AND closes_on BETWEEN DATE '1971-01-01' AND DATE '2099-12-31'"
+        )
+        on = [day for (day,) in dates]
+        columns = {"on_date": "date32", "starts_at": "instant"}
+        self._load("kpi_days", columns, list(zip(on, self.rules.midnights(on), strict=True)), made)
+
+    def _load(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[object]], made: list[str]) -> None:
+        self.store.load(name, _arrow_rows(columns, rows))
+        made.append(name)
+
+
+def _in_order(views: Iterable[View]) -> tuple[View, ...]:
+    """Views after those that they need, each once."""
+    ordered: dict[View, None] = {}
+
+    def visit(view: View) -> None:
+        for needed in view.needs:
+            visit(needed)
+        ordered.setdefault(view, None)
+
+    for view in views:
+        visit(view)
+    return tuple(ordered)
+
+
+# ---------------------------------------------------------------- Arrow
+
+# Imported where it is used: declarations must be readable where no database is installed.
+
+
+def _arrow_rows(columns: Mapping[str, str], rows: Sequence[Sequence[object]]) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415 - see above
+
+    def kind(name: str) -> pa.DataType:
+        if name.startswith("decimal"):
+            precision, scale = re.findall(r"\d+", name)
+            return pa.decimal128(int(precision), int(scale))
+        return pa.timestamp("us", "UTC") if name == "instant" else pa.type_for_alias(name)
+
+    arrays = [pa.array([row[i] for row in rows], kind(name)) for i, name in enumerate(columns.values())]
+    return pa.table(dict(zip(columns, arrays, strict=True)))
+
+
+def _arrow_columns(columns: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]) -> pa.Table:
+    import pyarrow as pa  # noqa: PLC0415 - see above
+
+    return pa.table({name: pa.array(values) for name, values in columns.items()})
+
+
+def _integers(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """A column without NULL as int64; instants as epoch seconds, fractions dropped."""
+    values = table.column(column).to_numpy()
+    if values.dtype.kind == "M":
+        return np.asarray(values.astype("datetime64[s]").astype(np.int64))
+    return np.asarray(values, dtype=np.int64)

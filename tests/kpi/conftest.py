@@ -1,0 +1,27 @@
+"""Stores of the KPI tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from b24metrics.mirror.stores import DuckStore
+from tests.kpi import company_t1
+
+
+@pytest.fixture(scope="session")
+def t1() -> Iterator[DuckStore]:
+    """Company T1; tests only read it."""
+    store = DuckStore()
+    company_t1.load(store)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def empty() -> Iterator[DuckStore]:
+    """A mirror without any portal."""
+    store = DuckStore()
+    yield store
+    store.close()
