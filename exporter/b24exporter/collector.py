@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from b24exporter.render import Family, LabelValues
 from b24metrics.kpi.model import Directory, Interval, Kpi, Snapshot, WindowId
 from b24metrics.kpi.model import Family as Declared
+from b24metrics.kpi.options import KpiOptions
 
 #: Longest name that travels as a label, in characters; the rest is cut with an ellipsis.
 NAME_LENGTH = 120
@@ -55,6 +56,30 @@ def collect(snapshot: Snapshot, kpis: Iterable[Kpi]) -> Collection:
     families += _names(snapshot.directory)
     families += _windows(snapshot.intervals)
     return Collection(tuple(families), dropped)
+
+
+def thresholds(options: KpiOptions) -> tuple[Family, ...]:
+    """The configured numbers that definitions compare with, as series, so that panels and rules read the same ones."""
+    return (
+        Family(
+            "b24_threshold_response_sla_seconds",
+            "Working time within which a request is to be answered, as configured.",
+            (),
+            {(): options.sla_seconds},
+        ),
+        Family(
+            "b24_threshold_activity_grace_seconds",
+            "Working time during which a new deal may lack an activity, as configured.",
+            (),
+            {(): options.grace_seconds},
+        ),
+        Family(
+            "b24_threshold_effective_call_seconds",
+            "Talk from which a connected call is effective, as configured.",
+            (),
+            {(): options.effective_call_seconds},
+        ),
+    )
 
 
 def _family(snapshot: Snapshot, declared: Declared, dropped: dict[tuple[str, str], int]) -> Family:

@@ -2,8 +2,7 @@
 
 Laws: rounds follow one another and never overlap; what computes does so in one worker thread, so that scrapes are
 answered meanwhile; an edition is put up whole by one assignment; a round that fails leaves the last edition where it is
-and says why; nothing is published from a mirror whose past is still being copied, because half a history is a wrong
-number.
+and says why; an edition without a single figure is not put up, so that nobody reads "no data" as "no sales".
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ log = logging.getLogger(__name__)
 #: Least rest between two rounds, so that an interval shorter than a round does not become a busy loop.
 LEAST_REST = 1.0
 
-_CATCHING_UP = Title("сверяемся с порталом", "catching up with the portal")
-_COMPUTING = Title("считаем показатели", "computing the KPIs")
+_BEGINNING = Title("читаем портал и считаем показатели", "reading the portal and computing the KPIs")
 
 
 class Source(Protocol):
@@ -78,6 +76,7 @@ class Daemon:
 
     async def run(self) -> None:
         """Rounds for ever, ``interval`` apart."""
+        self._board.doing = _BEGINNING
         while True:
             began = self._clock.monotonic()
             await self.round()
@@ -90,11 +89,12 @@ class Daemon:
         failure: str | None = None
         try:
             failure = await self._catch_up()
-            if failure is None or (board.edition is None and not any(feed.pending for feed in board.feeds)):
-                # With nothing to show yet, an old mirror is better than an empty screen: its lag and the failure stand
-                # beside the figures.
-                board.doing = _COMPUTING
-                board.edition = await self._in_worker(self._compose)
+            # With nothing to show yet, an old mirror is better than an empty screen: its lag and the failure stand beside
+            # the figures.
+            if failure is None or board.edition is None:
+                edition = await self._in_worker(self._compose)
+                if edition.snapshot.samples or board.edition is not None:
+                    board.edition = edition
         except B24Error as error:
             failure = str(error)
         except Exception:
@@ -121,7 +121,6 @@ class Daemon:
         board, source = self._board, self._source
         failure = None
         if source.has_portal:
-            board.doing = _CATCHING_UP
             began = self._clock.monotonic()
             try:
                 await source.catch_up()

@@ -75,7 +75,8 @@ def _budgets(gate: GateStats) -> Iterator[Family]:
 class Health:
     """Prints what is true now.
 
-    ``gate``: statistics of the portal's limits. ``working_now``: whether the company works at an instant (epoch seconds).
+    ``gate``: statistics of the portal's limits. ``working_now``: whether the company works at an instant (epoch
+    seconds); None: not known.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Health:
         version: str,
         *,
         gate: Callable[[], GateStats] | None = None,
-        working_now: Callable[[float], bool] | None = None,
+        working_now: Callable[[float], bool | None] = lambda _: None,
     ) -> None:
         self._board = board
         self._clock = clock
@@ -126,12 +127,9 @@ class Health:
             ("phase",),
             {(phase,): seconds for phase, seconds in board.seconds.items()},
         )
-        if self._working_now is not None:
+        if (working := self._working_now(now)) is not None:
             yield Family(
-                "b24_company_working_now",
-                "Whether the company's working time runs at this moment.",
-                (),
-                {(): self._working_now(now)},
+                "b24_company_working_now", "Whether the company's working time runs at this moment.", (), {(): working}
             )
         if self._gate is not None:
             yield from _budgets(self._gate())

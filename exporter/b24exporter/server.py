@@ -83,17 +83,9 @@ class Server(uvicorn.Server):
 
 
 def listen_on(address: str) -> tuple[str, int]:
-    """Host and port of ``host:port``, ``[v6]:port``, ``:port`` (every interface) or a bare port (loopback).
-
-    Raises:
-        ConfigError: not an address.
-    """
-    host, colon, port = address.strip().rpartition(":")
-    if not port.isdecimal() or int(port) > 65_535 or (":" in host and not host.startswith("[")):
-        raise ConfigError(f"--listen {address!r} is no address: write it as 127.0.0.1:9876, [::1]:9876 or just 9876.")
-    if not colon:
-        return "127.0.0.1", int(port)
-    return host.removeprefix("[").removesuffix("]") or "0.0.0.0", int(port)  # noqa: S104 - asked for by the colon
+    """Host and port of ``host:port`` or ``[v6]:port``, as the settings have checked it."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -117,7 +109,7 @@ def bind(host: str, port: int) -> socket.socket:
     except OSError as error:
         raise ConfigError(
             f"Cannot listen on {host} port {port} ({error.strerror or error}): "
-            "stop what listens there, or choose another address with --listen."
+            "stop what listens there, or choose another address with --listen HOST:PORT."
         ) from error
     return listener
 

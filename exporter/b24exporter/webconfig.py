@@ -173,6 +173,11 @@ class WebConfig:
         """Headers that the file adds to every answer; a blank value takes one of ours away."""
         return {str(name): value for name, value in self._file.http_server_config.headers.items()}
 
+    @property
+    def has_users(self) -> bool:
+        """Whether a password is asked for."""
+        return bool(self._file.basic_auth_users)
+
     def reload(self) -> None:
         """Read everything again.
 

@@ -1,0 +1,232 @@
+"""From settings to a running exporter, and back to nothing: who is made, in which order, and how all of it is closed.
+
+Laws: what can be wrong is found before anything is served: settings, certificates, the address, a portal that refuses
+the webhook, a mirror that cannot be opened. Closed in the opposite order: answers, rounds, portal, mirror, address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from b24exporter.board import Board
+from b24exporter.collector import thresholds
+from b24exporter.daemon import Daemon, RoundOptions
+from b24exporter.health import Health
+from b24exporter.lifetime import live
+from b24exporter.mirrored import Mirrored
+from b24exporter.page import LAYOUT
+from b24exporter.server import bind, listen_on, make_server
+from b24exporter.web import Web, WebOptions, hosts_for
+from b24exporter.webconfig import WebConfig
+from b24metrics.clock import Clock
+from b24metrics.config import Settings
+from b24metrics.errors import ConfigError, NothingMirrored, PortalFault, TryLater, Unreachable
+from b24metrics.kpi.catalogue import KPIS
+from b24metrics.kpi.options import KpiOptions
+from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.stores import DuckStore, Store
+from b24metrics.mirror.sync import Sync
+from b24metrics.portal import AsyncPortal
+
+log = logging.getLogger(__name__)
+
+#: Of this program.
+VERSION = version("b24metrics")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the command line asked for.
+
+    Attributes:
+        read_settings: reads file, environment and command line; called again by a reload.
+        announce: told the address under which the exporter answers.
+        mirror_only: serve a mirror that is there; ask no portal. portal: which one, where the mirror holds several.
+    """
+
+    read_settings: Callable[[], Settings]
+    clock: Clock
+    announce: Callable[[str], None]
+    mirror_only: bool = False
+    portal: str | None = None
+
+
+async def run_exporter(job: Job) -> None:
+    """Serve until SIGINT or SIGTERM.
+
+    Raises:
+        B24Error: it cannot begin; the text says what to do.
+    """
+    settings = job.read_settings()
+    address = None if job.mirror_only else address_of(settings)
+    options = settings.kpi_options()
+    web_config = WebConfig(settings.exporter.web_config_file)
+    host, port = listen_on(settings.exporter.listen)
+    board = Board(job.clock.now())
+    with closing(bind(host, port)) as listener:
+        async with _source(job, settings, address, board) as source:
+            source.options = options
+            daemon = Daemon(board, source, job.clock, _round_options(settings, options))
+            exporter = _Exporter(job, settings, source, daemon, web_config)
+            health = Health(board, job.clock, VERSION, gate=source.gate, working_now=source.works_at)
+            web_options = WebOptions(
+                hosts=hosts_for(host, settings.exporter.allowed_hosts),
+                pages=settings.exporter.pages,
+                language=settings.reporting.language,
+                interval=settings.exporter.interval_seconds,
+                title=source.portal,
+                version=VERSION,
+            )
+            web = Web(board, health, LAYOUT, job.clock, web_options, web_config, exporter.reload)
+            try:
+                await live(
+                    make_server(web.app, web_config.tls),
+                    listener,
+                    daemon.run(),
+                    started=lambda: job.announce(shown_address(listener, tls=web_config.tls is not None)),
+                    reload=exporter.reload,
+                )
+            finally:
+                await daemon.close()
+
+
+def address_of(settings: Settings) -> str:
+    """The webhook's address.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    address = settings.portal.address()
+    if address is None:
+        raise ConfigError(
+            "No portal is named. Put the address of an inbound webhook into the environment variable B24_WEBHOOK "
+            "(in the portal: Developer resources, Other, Inbound webhook), "
+            "or serve a mirror that is already there with --mirror-only."
+        )
+    return address
+
+
+@asynccontextmanager
+async def _source(job: Job, settings: Settings, address: str | None, board: Board) -> AsyncIterator[Mirrored]:
+    """What the rounds work on, with portal and mirror open."""
+    kept = settings.mirror.user_fields
+    feeds = standard(deal_fields=kept.get("deal", ()), lead_fields=kept.get("lead", ()))
+    if address is None:
+        with closing(DuckStore(settings.mirror.path, read_only=True)) as store:
+            yield Mirrored(store, which_portal(store, job.portal), feeds, job.clock, board)
+        return
+    async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+        await _introduce(portal)
+        store = DuckStore(settings.mirror.path)
+        source = Mirrored(store, portal.host, feeds, job.clock, board, gate=portal.gate.stats)
+        source.sync = Sync(
+            portal,
+            store,
+            portal=portal.host,
+            feeds=feeds,
+            clock=job.clock,
+            on_progress=source.progress,
+            zone=settings.reporting.zone,
+        )
+        try:
+            yield source
+        finally:
+            await source.close()
+            # Cancelled coroutines leave their database work running in threads: it ends before the file is closed.
+            await asyncio.get_running_loop().shutdown_default_executor()
+            store.close()
+
+
+async def _introduce(portal: AsyncPortal) -> None:
+    """Meet the portal before anything is served: a wrong webhook ends here, in a sentence.
+
+    What passes by itself (no network yet, a throttled or ailing portal) ends nothing: rounds try again.
+    """
+    try:
+        found = await portal.check_up()
+    except (Unreachable, TryLater, PortalFault) as error:
+        log.warning("%s Trying on.", error)
+        return
+    if found.missing:
+        log.warning(
+            "The webhook lacks the scopes %s: KPIs that need them have no series. Tick them in the portal.",
+            ", ".join(found.missing),
+        )
+
+
+def which_portal(store: Store, wanted: str | None = None) -> str:
+    """The portal to serve from a mirror.
+
+    Raises:
+        NothingMirrored: it holds none, or not the wanted one. ConfigError: it holds several and none was named.
+    """
+    found = [str(name) for (name,) in store.rows("SELECT portal FROM portals ORDER BY portal")]
+    if not found:
+        raise NothingMirrored("The mirror is empty: run b24metrics sync first.")
+    if wanted is None and len(found) > 1:
+        raise ConfigError(f"The mirror holds several portals: name one of {', '.join(found)} with --portal.")
+    if wanted is not None and wanted not in found:
+        raise NothingMirrored(f"The mirror has no portal {wanted!r}: it has {', '.join(found)}.")
+    return wanted or found[0]
+
+
+def _round_options(settings: Settings, options: KpiOptions) -> RoundOptions:
+    return RoundOptions(
+        interval=settings.exporter.interval_seconds,
+        max_series=settings.exporter.max_series,
+        kpis=tuple(KPIS.values()),
+        extra=thresholds(options),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Exporter:
+    """What a reload touches."""
+
+    job: Job
+    settings: Settings
+    source: Mirrored
+    daemon: Daemon
+    web_config: WebConfig
+
+    async def reload(self) -> None:
+        """Take over what can be taken over while running: definitions and bounds of KPIs, users, certificates.
+
+        Raises:
+            ConfigError: something is wrong; nothing was taken over.
+        """
+        fresh = self.job.read_settings()
+        options = fresh.kpi_options()
+        self.web_config.reload()
+        self.source.options = options
+        self.daemon.options = _round_options(fresh, options)
+        fixed = [name for name, read in _FIXED.items() if read(fresh) != read(self.settings)]
+        if fixed:
+            log.warning("Configuration read again; only a restart takes over: %s.", ", ".join(fixed))
+        else:
+            log.info("Configuration read again.")
+
+
+_FIXED: dict[str, Callable[[Settings], object]] = {
+    "portal": lambda settings: settings.portal,
+    "mirror": lambda settings: settings.mirror,
+    "reporting.language": lambda settings: settings.reporting.language,
+    "exporter.listen": lambda settings: settings.exporter.listen,
+    "exporter.pages": lambda settings: settings.exporter.pages,
+    "exporter.allowed_hosts": lambda settings: settings.exporter.allowed_hosts,
+    "exporter.web_config_file": lambda settings: settings.exporter.web_config_file,
+}
+
+
+def shown_address(listener: socket.socket, *, tls: bool) -> str:
+    """A listening socket's address as a person opens it."""
+    host, port = listener.getsockname()[:2]
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        host = "localhost"
+    return f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -1,0 +1,158 @@
+"""The door: parse, call one function, print, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from b24metrics.clock import SystemClock
+from b24metrics.config import Settings
+from b24metrics.console import doors, say
+
+# Commands import what they need themselves: `--help` must be quick.
+# ruff: noqa: PLC0415
+
+app = typer.Typer(
+    help="Bitrix24 sales KPIs for Prometheus: copies a portal within its limits, computes, and serves /metrics and a "
+    "page for people.\n\n"
+    "The webhook's address is a secret: give it in the environment variable B24_WEBHOOK rather than on the command "
+    "line, where everybody on the machine can read it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", envvar="B24_CONFIG", help="Settings file (TOML). Everything works without one."),
+]
+WebhookAddress = Annotated[
+    str | None,
+    typer.Option(
+        "--webhook",
+        help="Address of an inbound webhook. Better: the environment variable B24_WEBHOOK.",
+        show_default=False,
+    ),
+]
+MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The local copy. Default: b24metrics.duckdb")]
+Listen = Annotated[
+    str | None,
+    typer.Option(
+        "--listen",
+        "-l",
+        metavar="HOST:PORT",
+        help="Where to answer. Default: 127.0.0.1:9724; :9724 means every network, so set users or TLS first.",
+    ),
+]
+WebConfigFile = Annotated[
+    Path | None,
+    typer.Option("--web-config", help="TLS, client certificates and users, in the format of Prometheus's exporters."),
+]
+CaFile = Annotated[Path | None, typer.Option("--ca", help="Certificates to trust besides the usual ones (own portal).")]
+Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks, for reports of defects.")]
+
+
+def _reader(
+    config: Path | None,
+    webhook: str | None,
+    mirror: Path | None,
+    listen: str | None,
+    web_config: Path | None,
+    ca: Path | None,
+    interval: float | None = None,
+    *,
+    pages: bool | None = None,
+) -> Callable[[], Settings]:
+    """Reads the settings, now and at every reload."""
+    overrides = {
+        "portal": {"webhook": webhook, "ca_file": ca},
+        "mirror": {"path": mirror},
+        "exporter": {
+            "listen": listen,
+            "interval_seconds": interval,
+            "web_config_file": web_config,
+            "pages": pages,
+        },
+    }
+    return lambda: Settings.load(config, overrides)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    *, show_version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False
+) -> None:
+    """Options of all commands."""
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(f"b24exporter {version('b24metrics')}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: ConfigFile = None,
+    webhook: WebhookAddress = None,
+    mirror: MirrorFile = None,
+    listen: Listen = None,
+    interval: Annotated[float | None, typer.Option(help="Seconds from round to round. Default: 60", min=5)] = None,
+    web_config: WebConfigFile = None,
+    ca: CaFile = None,
+    portal: Annotated[
+        str | None, typer.Option(help="With --mirror-only: which portal, where the mirror holds several.")
+    ] = None,
+    *,
+    mirror_only: Annotated[
+        bool, typer.Option("--mirror-only", help="Serve a mirror that is already there; ask no portal.")
+    ] = False,
+    pages: Annotated[
+        bool | None, typer.Option("--pages/--no-pages", help="The page and /api/v1/, which show figures and names.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Copy the portal, keep in step with it, and serve its KPIs until Ctrl-C."""
+    with doors(debug=debug):
+        from b24exporter.assembly import Job, run_exporter
+
+        logging.getLogger("b24exporter").setLevel(logging.INFO)
+        read = _reader(config, webhook, mirror, listen, web_config, ca, interval, pages=pages)
+        job = Job(read, SystemClock(), _announce, mirror_only=mirror_only, portal=portal)
+        asyncio.run(run_exporter(job))
+
+
+def _announce(address: str) -> None:
+    say(f"Serving {address} for people and {address}metrics for Prometheus. Ctrl-C ends it.")
+
+
+@app.command()
+def check(
+    config: ConfigFile = None,
+    webhook: WebhookAddress = None,
+    mirror: MirrorFile = None,
+    listen: Listen = None,
+    web_config: WebConfigFile = None,
+    ca: CaFile = None,
+    *,
+    debug: Debug = False,
+) -> None:
+    """Say whether `run` would work: settings, certificates, address, mirror, portal and its permissions."""
+    with doors(debug=debug):
+        from b24exporter.examine import examine
+
+        findings = examine(_reader(config, webhook, mirror, listen, web_config, ca)())
+        for finding in findings:
+            say(f"{'good' if finding.good else 'BAD '}  {finding.about}: {finding.words}")
+        if not all(finding.good for finding in findings):
+            raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point."""
+    if sys.stderr is not None and hasattr(sys.stderr, "reconfigure"):
+        sys.stderr.reconfigure(errors="replace")  # a name that the terminal cannot show must not end the daemon
+    app()
