@@ -113,11 +113,10 @@ def test_a_spliced_clock_is_the_pieces_put_together(
 
 
 def clock_midnight(calendar: WorkCalendar, on: date) -> int:
-    """First instant of a date: where a clock that works all day, every day, starts to count it."""
-    zone = calendar.version_on(on).tz
-    return WorkClock(WorkCalendar.simple(zone, {}, days={on: ["00:00-24:00"]})).next_opening(
-        datetime(on.year, on.month, on.day, tzinfo=UTC) - timedelta(days=2)
-    )
+    """First instant of a date: where a clock that works from then on starts to count (the date itself may not exist)."""
+    days = {on + timedelta(days=n): ["00:00-24:00"] for n in range(3)}
+    zone = WorkCalendar.simple(calendar.version_on(on).tz, {}, days=days)
+    return WorkClock(zone).next_opening(datetime(on.year, on.month, on.day, tzinfo=UTC) - timedelta(days=2))
 
 
 def test_people_who_share_a_calendar_share_its_clock() -> None:
@@ -168,6 +167,17 @@ def test_many_people_are_counted_each_by_their_own_calendar() -> None:
     assert [book.employee(who).is_working(a) for who, a, _, _ in rows] == working.tolist()
     assert [] == book.elapsed([], [], []).tolist()
     assert [book.employee(2).elapsed(*WEEK)] == book.elapsed([2], [int(MONDAY.timestamp())], WEEK[1]).tolist()
+
+
+@pytest.mark.parametrize("far", [7, 2**40])
+def test_ids_may_lie_far_apart(far: int) -> None:
+    """Whether ids are dense or sparse changes nothing."""
+    book = Calendars(COMPANY, employees=[Employee(far, calendar=SHOP)])
+    start = int(MONDAY.timestamp())
+
+    hours = book.elapsed([1, far, 1, far], [start] * 4, start + 86_400) // HOUR
+
+    assert [9, 12, 9, 12] == hours.tolist()
 
 
 def test_one_hopeless_deadline_is_told() -> None:

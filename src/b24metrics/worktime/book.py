@@ -20,11 +20,16 @@ from cachetools import LRUCache
 
 from b24metrics.errors import CalendarError
 from b24metrics.worktime.calendar import Days, WorkCalendar
-from b24metrics.worktime.intervals import BoolArray, IntArray
-from b24metrics.worktime.shifts import DAY, Absence, Complaints, read_absences, read_days
-from b24metrics.worktime.workclock import Moment, Moments, WorkClock, epoch_seconds
+from b24metrics.worktime.compiled import Years
+from b24metrics.worktime.intervals import DAY, BoolArray, IntArray
+from b24metrics.worktime.shifts import Absence, Complaints, read_absences, read_days
+from b24metrics.worktime.stack import Stack
+from b24metrics.worktime.workclock import Moment, Moments, WorkClock, epoch_seconds, years_of
 
 _PERSON_KEYS = frozenset({"absences", "days", "employed_on", "holidays", "tz", "versions", "week"})
+
+#: Ids within such a span are counted through a table instead of being sorted.
+_DENSE = 1 << 20
 
 #: Lets the rest be read and checked when the company's own calendar cannot be.
 _STAND_IN = WorkCalendar.simple("UTC", {"mon-sun": ["00:00-24:00"]})
@@ -83,6 +88,7 @@ class Calendars:
         self._clocks: LRUCache[int, WorkClock] = LRUCache(kept)
         self._shared: WeakValueDictionary[object, WorkClock] = WeakValueDictionary()
         self._shared[company, None, None] = self.company
+        self._stack: Stack | None = None
         self._lock = RLock()
 
     @classmethod
@@ -136,6 +142,7 @@ class Calendars:
         with self._lock:
             self._employees[employee.id] = employee
             self._clocks.pop(employee.id, None)
+            self._stack = None
 
     def department(self, department_id: int | None) -> WorkClock:
         """Clock of a department's queue: its own schedule, else the nearest one above, else the company's."""
@@ -184,10 +191,8 @@ class Calendars:
             int64, shape (n,); negative where the end precedes the start.
         """
         starts, ends = np.broadcast_arrays(epoch_seconds(start_at), epoch_seconds(end_at))
-        result = np.zeros(starts.shape, dtype=np.int64)
-        for clock, rows in self._grouped(employee_ids):
-            result[rows] = clock.elapsed(starts[rows], ends[rows])
-        return result
+        stack, offsets = self._stacked(employee_ids, starts, ends)
+        return stack.elapsed(offsets, starts, ends)
 
     def deadline(self, employee_ids: Moments, start_at: Moments, seconds: int | Moments) -> IntArray:
         """Earliest instants by which the seconds have been worked, each in its own person's calendar; shape (n,).
@@ -204,22 +209,36 @@ class Calendars:
     def is_working(self, employee_ids: Moments, at: Moments) -> BoolArray:
         """Whether each person works at the paired instant, shape (n,)."""
         instants = epoch_seconds(at)
-        result = np.zeros(instants.shape, dtype=np.bool_)
-        for clock, rows in self._grouped(employee_ids):
-            result[rows] = clock.is_working(instants[rows])
-        return result
+        stack, offsets = self._stacked(employee_ids, instants)
+        return stack.is_working(offsets, instants)
 
     def clocks(self, employee_ids: Moments) -> tuple[list[WorkClock], IntArray]:
         """The different clocks among these people, and for each of them the position of their clock, shape (n,)."""
-        people, who = np.unique(np.asarray(employee_ids, dtype=np.int64).ravel(), return_inverse=True)
+        people, who = _distinct(np.asarray(employee_ids, dtype=np.int64).ravel())
         found = [self.employee(int(person)) for person in people]
         clocks = list(dict.fromkeys(found))
         position = {clock: number for number, clock in enumerate(clocks)}
         numbers = np.array([position[clock] for clock in found], dtype=np.int64)
         return clocks, numbers[who]
 
+    def _stacked(self, employee_ids: Moments, *instants: IntArray) -> tuple[Stack, IntArray]:
+        """The stack of all clocks in use, widened if need be, and the offset of each row's clock."""
+        clocks, which = self.clocks(employee_ids)
+        years = years_of(*instants)
+        with self._lock:
+            stack = self._stack
+            if stack is None or not stack.covers(clocks, years):
+                before = stack or Stack((), years)
+                stack = self._stack = Stack(
+                    dict.fromkeys([*before.position, *clocks]),
+                    Years(min(before.years.first, years.first), max(before.years.last, years.last)),
+                )
+        return stack, stack.offsets(clocks)[which]
+
     def _grouped(self, employee_ids: Moments) -> Iterator[tuple[WorkClock, npt.NDArray[np.intp]]]:
         clocks, which = self.clocks(employee_ids)
+        if len(clocks) <= np.iinfo(np.int16).max:
+            which = which.astype(np.int16)  # sixteen bits are sorted by radix, ten times as fast
         order = np.argsort(which, kind="stable")
         bounds = np.searchsorted(which[order], np.arange(len(clocks) + 1))
         for number, clock in enumerate(clocks):
@@ -249,6 +268,16 @@ class Calendars:
         calendars = [self.calendar, *self._departments.values()]
         calendars += [employee.calendar for employee in self._employees.values() if employee.calendar is not None]
         return tuple(dict.fromkeys(said for calendar in calendars for said in calendar.caveats(first, last)))
+
+
+def _distinct(ids: IntArray) -> tuple[IntArray, IntArray]:
+    """Sorted different ids, and for each id its position among them."""
+    low, span = (int(ids.min()), int(ids.max()) - int(ids.min()) + 1) if ids.size else (0, 0)
+    if span > _DENSE:
+        return np.unique(ids, return_inverse=True)
+    present = np.zeros(span, dtype=np.int64)  # ids of users are small numbers: no need to sort half a million of them
+    present[ids - low] = 1
+    return np.flatnonzero(present) + low, (np.cumsum(present) - 1)[ids - low]
 
 
 def _tables(

@@ -19,6 +19,7 @@ from cachetools.keys import hashkey
 
 from b24metrics.worktime.calendar import WorkCalendar
 from b24metrics.worktime.intervals import (
+    DAY,
     EMPTY,
     FAR,
     IntArray,
@@ -31,7 +32,6 @@ from b24metrics.worktime.intervals import (
     subtract,
     union,
 )
-from b24metrics.worktime.shifts import DAY
 from b24metrics.worktime.zones import zone_table
 
 MARGIN = 3  # days: a shift of 24 hours and the widest offset, rounded up

@@ -14,8 +14,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from types import TracebackType
 
 from b24metrics.errors import CalendarError
+from b24metrics.worktime.intervals import DAY
 
-DAY = 86_400
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 _CLOCK = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?")

@@ -26,8 +26,7 @@ from datetime import date
 
 import numpy as np
 
-from b24metrics.worktime.intervals import IntArray
-from b24metrics.worktime.shifts import DAY
+from b24metrics.worktime.intervals import DAY, IntArray
 from b24metrics.worktime.workclock import WorkClock
 
 #: Columns in table order, with types for CREATE TABLE.

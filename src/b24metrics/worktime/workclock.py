@@ -24,8 +24,7 @@ import numpy.typing as npt
 from b24metrics.errors import CalendarError, HorizonError
 from b24metrics.worktime.calendar import WorkCalendar
 from b24metrics.worktime.compiled import Compiled, Years, compile_calendar, year_of, year_start
-from b24metrics.worktime.intervals import FAR, BoolArray, IntArray, Intervals, between, contains, intersect
-from b24metrics.worktime.shifts import DAY
+from b24metrics.worktime.intervals import DAY, FAR, BoolArray, IntArray, between, contains, intersect
 
 Moment: TypeAlias = int | float | datetime | np.integer[Any]
 Moments: TypeAlias = npt.NDArray[Any] | Sequence[int]
@@ -63,6 +62,29 @@ def epoch_seconds(at: Moment | Moments) -> IntArray:
             return np.array(flat, dtype=np.int64).reshape(array.shape)
         case _:
             raise CalendarError(f"{at!r:.100} are not instants: give epoch seconds, aware datetimes or datetime64")
+
+
+def span_of(*instants: IntArray) -> tuple[int, int] | None:
+    """Earliest and latest of all the instants; None if there is none."""
+    full = [at for at in instants if at.size]
+    if not full:
+        return None
+    return min(int(at.min()) for at in full), max(int(at.max()) for at in full)
+
+
+def years_of(*instants: IntArray) -> Years:
+    """UTC years that hold all the instants.
+
+    Raises:
+        HorizonError: one of them lies outside the years that working time is counted in.
+    """
+    low, high = span_of(*instants) or (EARLIEST, EARLIEST)
+    if low < EARLIEST or high > LATEST:
+        raise HorizonError(
+            f"instant {low if low < EARLIEST else high} (epoch seconds) lies outside the years {FIRST_YEAR} to {LAST_YEAR} "
+            "that working time is counted in: check whether it is a date at all"
+        )
+    return Years(year_of(low), min(year_of(high), LAST_YEAR))
 
 
 class WorkClock:
@@ -170,8 +192,7 @@ class WorkClock:
     def is_working(self, at: Moment | Moments) -> bool | BoolArray:
         """Whether each instant is working time; an opening bell is, a closing bell is not."""
         seconds = epoch_seconds(at)
-        tally = self._covering(seconds).tally
-        return _truth(contains(Intervals(tally.starts, tally.ends), seconds))
+        return _truth(self._covering(seconds).tally.holds(seconds))
 
     @overload
     def is_absent(self, at: Moment) -> bool: ...
@@ -203,12 +224,9 @@ class WorkClock:
 
         def probe(compiled: Compiled) -> IntArray:
             tally = compiled.tally
-            i = np.searchsorted(tally.ends, seconds, side="right")
             # An interval that touches the end of the compiled years may go on behind it.
-            bells = np.append(
-                np.where(tally.ends < compiled.years.end, tally.ends, FAR) if closing else tally.starts, FAR
-            )
-            return np.asarray(bells[i], dtype=np.int64)
+            closings = np.where(tally.ends == compiled.years.end, FAR, tally.ends)
+            return np.asarray((closings if closing else tally.starts)[tally.next(seconds)], dtype=np.int64)
 
         return self._ahead(seconds, probe, np.ones(seconds.shape, dtype=np.bool_), "a bell")
 
@@ -216,7 +234,7 @@ class WorkClock:
         """Working intervals in ``[start, end)``, epoch seconds, shape (n, 2), sorted and disjoint."""
         start, end = epoch_seconds(start_at), epoch_seconds(end_at)
         tally = self._covering(start, end).tally
-        inside = intersect(Intervals(tally.starts, tally.ends), between(int(start), int(end)))
+        inside = intersect(tally.intervals, between(int(start), int(end)))
         return np.stack((inside.starts, inside.ends), axis=1)
 
     # ------------------------------------------------------------ shares of a window
@@ -298,19 +316,14 @@ class WorkClock:
 
     def _covering(self, *instants: IntArray) -> Compiled:
         """What is compiled, widened if need be, so that it holds all of the instants."""
-        full = [at for at in instants if at.size]
-        low = min((int(at.min()) for at in full), default=EARLIEST)
-        high = max((int(at.max()) for at in full), default=EARLIEST)
         compiled = self._compiled
-        if compiled is not None and (not full or (compiled.years.begin <= low and high <= compiled.years.end)):
+        span = span_of(*instants)
+        if compiled is not None and (
+            span is None or (compiled.years.begin <= span[0] and span[1] <= compiled.years.end)
+        ):
             return compiled
-        if low < EARLIEST or high > LATEST:
-            wrong = low if low < EARLIEST else high
-            raise HorizonError(
-                f"instant {wrong} (epoch seconds) lies outside the years {FIRST_YEAR} to {LAST_YEAR} that working time "
-                "is counted in: check whether it is a date at all"
-            )
-        first, last = year_of(low), min(year_of(high), LAST_YEAR)
+        years = years_of(*instants)
+        first, last = years.first, years.last
         if compiled is not None:
             first, last = min(first, compiled.years.first), max(last, compiled.years.last)
         compiled = compile_calendar(self.calendar, Years(first, last), self._company, self._tenure)

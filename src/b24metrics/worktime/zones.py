@@ -18,9 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from b24metrics.errors import CalendarError
-from b24metrics.worktime.intervals import FAR, IntArray
+from b24metrics.worktime.intervals import DAY, FAR, IntArray
 
-DAY = 86_400
 STEP = 2 * DAY
 
 
