@@ -61,12 +61,13 @@ def read_plans(path: Path) -> list[Plan]:
     for line, row in enumerate(table, start=2):
         try:
             plan = _plan(row)
-            key = (plan.kpi_id, plan.level, plan.subject_id, plan.month)
-            if key in plans:
-                raise ValueError("the same plan stands in an earlier line")
-            plans[key] = plan
         except ValueError as error:
             wrong.append(f"  line {line}: {error}")
+            continue
+        key = (plan.kpi_id, plan.level, plan.subject_id, plan.month)
+        if key in plans:
+            wrong.append(f"  line {line}: the same plan stands in an earlier line")
+        plans[key] = plan
     if wrong:
         more = [f"  … and {len(wrong) - _MOST_TOLD} more"] if len(wrong) > _MOST_TOLD else []
         raise ConfigError("\n".join([f"{len(wrong)} mistakes in the plans {path}:", *wrong[:_MOST_TOLD], *more]))
@@ -93,8 +94,8 @@ def load_plans(store: Store, portal: str, plans: Sequence[Plan]) -> None:
         )
 
 
-def _plan(row: Mapping[str, str | None]) -> Plan:
-    cells = {name: (text or "").strip() for name, text in row.items() if isinstance(name, str)}
+def _plan(row: Mapping[str | None, str | None]) -> Plan:
+    cells = {name: (text or "").strip() for name, text in row.items() if name is not None}
     level = cells["level"].upper()
     if level not in {"M", "D", "T"}:
         raise ValueError(f"level is {cells['level']!r}: M, D or T is needed")
