@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, urlencode
 from b24metrics.clock import Clock, HandClock
 from b24metrics.sim import php
 from b24metrics.sim.accounts import Accounts, Credential
-from b24metrics.sim.calls import Answer, Call, Method, Session
+from b24metrics.sim.calls import PAGE, Answer, Call, Method, Session
 from b24metrics.sim.data import Data
 from b24metrics.sim.events import Events
 from b24metrics.sim.faults import Fault, Faults, Transport
@@ -284,7 +284,8 @@ class PracticePortal:
                 else Refusal("ACCESS_DENIED", "Access denied! Application context required", 400)
             )
         if method.scopes and not method.scopes & credential.scopes:
-            raise Refusal("insufficient_scope")
+            bearer = "webhook token" if credential.kind == "webhook" else "access token"
+            raise Refusal("insufficient_scope", f"The request requires higher privileges than provided by the {bearer}")
         if injected := self.faults.answer_for(name):
             raise injected
         if self.meter.refuses(credential.key, name, session.now):
@@ -351,6 +352,7 @@ class PracticePortal:
             if index >= BATCH_LENGTH:
                 outcome.error[name] = Refusal("ERROR_BATCH_LENGTH_EXCEEDED").body
                 continue
+            self.data.expected = PAGE * (min(len(commands), BATCH_LENGTH) - index)
             failed = self._command(session, outcome, name, command)
             if failed and php.yes(params.get("halt")):
                 break

@@ -5,8 +5,8 @@ a list of tuples whose first value is the ID. Times are the caller's; nothing he
 
 A walk ``>ID`` over millions of rows must stay cheap: DuckDB's ORDER BY/LIMIT scans a whole table, so a page is taken from
 a narrow id window instead (zone maps skip the rest) and the window widens only where ids are sparse or conditions
-selective. Within one request the window also grows with every page asked for, so that a keyset chain of fifty commands
-costs a handful of scans.
+selective. Within one request the window also grows with the pages asked for, so that a keyset chain of fifty commands
+costs three scans.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Where:
     parts: list[str] = field(default_factory=list)
     values: list[object] = field(default_factory=list)
     after: int | None = None
+    pinned: bool = False  # single ids are named: no need to search for them in windows
 
     def add(self, sql: str, *values: object) -> None:
         self.parts.append(sql)
@@ -79,6 +80,7 @@ class Data:
         self.lock = threading.RLock()
         self._ahead: dict[tuple[object, ...], _Window] = {}
         self._highest: dict[tuple[str, str], int] = {}
+        self.expected = 0  # rows that the running batch may yet ask for; bounds the read-ahead
         tables.create(self.connection)
 
     def close(self) -> None:
@@ -123,7 +125,7 @@ class Data:
     ) -> list[Row]:
         """Rows of a table or join: ``ID`` and then ``names``; ``order`` is (SQL, descending)."""
         with self.lock:
-            if list(order) == [("ID", False)] and not offset and limit:
+            if list(order) == [("ID", False)] and not offset and limit and not where.pinned:
                 return self._ascending(source, names, where, limit)
             by = ", ".join(
                 f"{what} {'DESC' if down else 'ASC'} NULLS {'LAST' if down else 'FIRST'}" for what, down in order
@@ -144,7 +146,7 @@ class Data:
             start = bisect_right(window.rows, low, key=_by_id)
             found = window.rows[start : start + limit]
             low = window.high
-            width = min(_AHEAD, window.width * 2)
+            width = min(_AHEAD, window.width * 8, max(_FIRST_WIDTH, self.expected))
         while len(found) < limit and low < _END:
             if width > _WIDEST:
                 rows = self.rows(f"{select} WHERE ID > {low} AND {where.rest} ORDER BY ID LIMIT {limit}", where.values)
@@ -161,6 +163,7 @@ class Data:
     def fresh(self) -> None:
         """Forget what was read ahead: a new request begins, or something was written."""
         self._ahead.clear()
+        self.expected = 0
 
     # ------------------------------------------------------------ writing
 

@@ -287,3 +287,4 @@ def _apply(where: Where, target: Target | None, op: Op, value: object, reader: R
         where.beyond(php.integer(value) - (op is Op.GE))
     elif found := condition(target, op, value, reader):
         where.add(found[0], *found[1])
+        where.pinned |= target.kind is Kind.ID and op in {Op.EQ, Op.IN}

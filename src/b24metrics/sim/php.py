@@ -147,7 +147,11 @@ def blank(value: object) -> bool:
 
 def encode(value: object) -> bytes:
     r"""JSON as ``json_encode`` makes it: ``\/`` and ``\uXXXX``, nothing between the marks."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":")).replace("/", "\\/").encode("ascii")
+    return (
+        json.dumps(value, ensure_ascii=True, check_circular=False, separators=(",", ":"))
+        .replace("/", "\\/")
+        .encode("ascii")
+    )
 
 
 def number(value: float) -> int | float:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
 from b24metrics.sim import php
@@ -19,11 +20,40 @@ Column = Sequence[object]
 Render = Callable[[Column], list[object]]
 
 
+_DAY = 86_400
+
+
+@cache
+def _clock_faces() -> list[str]:
+    """Second of the day → ``HH:MM:SS``: pages are full of instants, and strftime is slow."""
+    return [f"{s // 3600:02d}:{s // 60 % 60:02d}:{s % 60:02d}" for s in range(_DAY)]
+
+
+@lru_cache(maxsize=8192)
+def _offset(utc_day: int, zone: ZoneInfo) -> tuple[int, str] | None:
+    """Offset of a zone throughout a day of UTC, in seconds and as text; None on days when it changes."""
+    first, last = (datetime.fromtimestamp(utc_day * _DAY + s, zone).utcoffset() for s in (0, _DAY - 1))
+    if first != last or first is None:
+        return None
+    return int(first.total_seconds()), datetime.fromtimestamp(utc_day * _DAY, zone).isoformat()[19:]
+
+
+@lru_cache(maxsize=8192)
+def _date_text(day: int) -> str:
+    return datetime.fromtimestamp(day * _DAY, UTC).date().isoformat()
+
+
 def iso(at: float, zone: ZoneInfo) -> str:
     """An instant as the portal writes it: seconds, with the offset of the server zone."""
-    return datetime.fromtimestamp(int(at), zone).isoformat()
+    second = int(at)
+    steady = _offset(second // _DAY, zone)
+    if steady is None:
+        return datetime.fromtimestamp(second, zone).isoformat()
+    day, rest = divmod(second + steady[0], _DAY)
+    return f"{_date_text(day)}T{_clock_faces()[rest]}{steady[1]}"
 
 
+@lru_cache(maxsize=8192)
 def iso_day(day: date, zone: ZoneInfo) -> str:
     """A calendar day as CRM writes it: midnight UTC in the server zone."""
     return datetime.combine(day, time(), UTC).astimezone(zone).isoformat()
@@ -56,7 +86,7 @@ class Renderer:
             case Kind.INSTANT:
                 return [empty if v is None else iso(v, zone) for v in column]  # type: ignore[arg-type]
             case Kind.DAY:
-                return [empty if v is None else iso_day(v, zone) for v in column]  # type: ignore[arg-type]
+                return [empty if v is None else iso_day(v, zone) for v in column]
             case Kind.MONEY:
                 return ["0.00" if v is None else f"{v:.2f}" for v in column]
             case Kind.RATE:
@@ -82,7 +112,7 @@ class Renderer:
             case Kind.INSTANT:
                 return [None if v is None else iso(v, zone) for v in column]  # type: ignore[arg-type]
             case Kind.DAY:
-                return [None if v is None else iso_day(v, zone) for v in column]  # type: ignore[arg-type]
+                return [None if v is None else iso_day(v, zone) for v in column]
             case Kind.MONEY | Kind.RATE | Kind.NUMBER:
                 return [empty if v is None else php.number(float(v)) for v in column]  # type: ignore[arg-type]
             case Kind.INTS | Kind.TEXTS:

@@ -16,7 +16,6 @@ import socket
 import struct
 import tempfile
 import threading
-import time
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -49,6 +48,8 @@ __all__ = ["Sim", "SimOptions", "run_forever"]
 WEBHOOK_SECRET = "practice0portal0secret"
 
 T = TypeVar("T")
+
+_REALLY = SystemClock()  # what clients on the other side of a socket can feel
 
 
 class SimOptions(TypedDict, total=False):
@@ -107,7 +108,7 @@ class _Front:
         loop = asyncio.get_running_loop()
         reply = await loop.run_in_executor(self._workers, self.portal.handle, ask)
         if reply.seconds:
-            await asyncio.sleep(reply.seconds)
+            await _REALLY.asleep(reply.seconds)
         if reply.fault is None:
             await _send(send, reply)
         else:
@@ -131,7 +132,7 @@ class _Front:
             case Transport.SLOW:
                 await send(_head(reply, len(reply.body)))
                 await send({"type": "http.response.body", "body": half, "more_body": True})
-                await asyncio.sleep(fault.seconds)
+                await _REALLY.asleep(fault.seconds)
                 await send({"type": "http.response.body", "body": reply.body[len(half) :]})
 
     async def _until_gone(self, receive: Receive) -> None:
@@ -511,7 +512,4 @@ def run_forever(
             _ = sim.https_url
         announce(sim)
         with contextlib.suppress(KeyboardInterrupt):
-            if until is not None:
-                until.wait()
-            while until is None:
-                time.sleep(3600)
+            (until or threading.Event()).wait()

@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from b24metrics.clock import SystemClock
+
 
 @dataclass(frozen=True, slots=True)
 class Certificates:
@@ -30,7 +32,7 @@ def _name(common: str) -> x509.Name:
 
 
 def _builder(subject: str, issuer: str, key: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)  # what TLS libraries compare with, whatever a HandClock says
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)  # what TLS libraries compare with, whatever a HandClock says
     return (
         x509.CertificateBuilder()
         .subject_name(_name(subject))
