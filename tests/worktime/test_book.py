@@ -245,6 +245,8 @@ def test_the_book_is_read_from_the_configuration() -> None:
     assert [date(2025, 3, 8)] == book.employee(101).working_dates(date(2025, 3, 8), date(2025, 3, 9))
     assert [] == book.employee(101).working_dates(date(2025, 7, 1), date(2025, 7, 14))
     assert date(2024, 2, 1) == book.person(101).employed_on
+    assert {12} == set(book.departments)
+    assert [101, 102] == [employee.id for employee in book.employees]
     assert "Asia/Yekaterinburg" == book.employee(102).calendar.versions[0].tz
     assert PublicHolidays("RU") == book.employee(102).calendar.versions[0].holidays
 

@@ -94,6 +94,25 @@ def test_a_deadline_is_the_first_instant_with_so_much_work_done(world: tuple[Rul
 
 
 @unhurried
+@given(worlds(), offsets, st.integers(0, 200_000))
+def test_looking_back_finds_the_last_instant_with_so_much_work_to_come(
+    world: tuple[Rules, int], a: int, seconds: int
+) -> None:
+    """elapsed(lookback(t, n), t) = n, and one second later it is less."""
+    rules, begin = world
+    clock = WorkClock(as_calendar(rules))
+    end = begin + a
+    try:
+        start = clock.lookback(end, seconds)
+    except HorizonError:
+        assert clock.elapsed(end - 5 * 366 * 86_400, end) < seconds
+        return
+
+    assert seconds == clock.elapsed(start, end)
+    assert start == end if seconds == 0 else clock.elapsed(start + 1, end) == seconds - 1
+
+
+@unhurried
 @given(worlds(), offsets, offsets, offsets, st.integers(1, 300_000))
 def test_an_absence_never_adds_work(world: tuple[Rules, int], a: int, b: int, gone: int, length: int) -> None:
     """Being away longer cannot make anybody work more."""

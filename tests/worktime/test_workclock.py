@@ -179,6 +179,24 @@ def test_deadlines_of_many() -> None:
         clock.deadline(starts, -1)
 
 
+def test_looking_back_mirrors_the_deadline() -> None:
+    """What has waited for an hour began by then; on an opening bell it stays in the morning."""
+    clock = WorkClock(OFFICE)
+    monday = at("03-17 09:20")
+
+    assert at("03-14 17:20") == clock.lookback(monday, HOUR)
+    assert at("03-17 09:00") == clock.lookback(monday, 1200)
+    assert at("03-14 18:00") - 1 == clock.lookback(monday, 1201)
+    assert [monday, at("03-14 09:20")] == clock.lookback(monday, [0, 9 * HOUR]).tolist()
+    assert at("03-15 12:00") == clock.lookback(at("03-15 12:00"), 0)
+    with pytest.raises(CalendarError, match="must not be negative"):
+        clock.lookback(monday, -1)
+    with pytest.raises(HorizonError, match="before instant"):
+        WorkClock(CLOSED).lookback(monday, 1)
+    with pytest.raises(HorizonError):
+        WorkClock(ALWAYS).lookback(100, 200)
+
+
 def test_no_working_time_at_all() -> None:
     """Nothing elapses, nobody works, no bell rings."""
     clock = WorkClock(CLOSED)

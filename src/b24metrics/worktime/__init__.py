@@ -1,6 +1,12 @@
 """Working time: which seconds count, for whom, and how many lie between two instants."""
 
-from b24metrics.worktime.bitrix24 import PlannedShift, absence_of, calendar_of_schedule
+from b24metrics.worktime.bitrix24 import (
+    PlannedShift,
+    absence_of,
+    calendar_of_schedule,
+    calendar_of_settings,
+    exclusion_days,
+)
 from b24metrics.worktime.book import Calendars, Employee
 from b24metrics.worktime.calendar import Version, WorkCalendar
 from b24metrics.worktime.publicholidays import PREHOLIDAY_SHORTEN_SECONDS, PublicHolidays
@@ -23,6 +29,8 @@ __all__ = [
     "WorkClock",
     "absence_of",
     "calendar_of_schedule",
+    "calendar_of_settings",
+    "exclusion_days",
     "join_sql",
     "work_days",
     "worked_sql",

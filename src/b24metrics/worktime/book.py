@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from threading import RLock
+from types import MappingProxyType
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -132,6 +133,16 @@ class Calendars:
         return cls(company, departments=departments, parents=parents, employees=employees)
 
     # ------------------------------------------------------------ people
+
+    @property
+    def departments(self) -> Mapping[int, WorkCalendar]:
+        """Calendars of departments that have one of their own, by id."""
+        return MappingProxyType(self._departments)
+
+    @property
+    def employees(self) -> tuple[Employee, ...]:
+        """The people that are known."""
+        return tuple(self._employees.values())
 
     def person(self, employee_id: int) -> Employee:
         """What is known of a person; an unknown one has nothing of their own."""

@@ -1,7 +1,7 @@
 """From rules to instants: a calendar compiled for some years.
 
-Laws: pure functions of (calendar, years); everything is done on whole arrays, Python loops run over exceptional days and
-weekly shifts, not over dates. The part that a department shares (shifts) is compiled once, absences are taken off per
+Laws: pure functions of (calendar, years), remembered by value, so that nothing has to be invalidated; everything is done
+on whole arrays, Python loops run over exceptional days and weekly shifts, not over dates. The part that a department shares (shifts) is compiled once, absences are taken off per
 person. Origins and edges: compiled years are UTC years; three days more on each side are looked at, because night tails
 and offsets reach across. Source: working-time semantics §2, §3.
 """
@@ -125,6 +125,7 @@ class Compiled:
         return np.searchsorted(self.midnights, at, side="right") - 1
 
 
+@cached(LRUCache(maxsize=512), key=hashkey, lock=RLock())
 def compile_calendar(
     calendar: WorkCalendar,
     years: Years,

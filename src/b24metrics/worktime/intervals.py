@@ -158,3 +158,11 @@ class Tally:
         # "left" keeps a closing bell on its own day. Totals beyond the last sum land on the interval that is never reached.
         i = np.searchsorted(self.sums, total, side="left") - 1
         return np.where(total > self.sums[-1], FAR, self.starts[i] + total - self.sums[i])
+
+    def leaving(self, total: IntArray) -> IntArray:
+        """Last instant before which each total, not negative, has been counted; -FAR where the total is negative.
+
+        The mirror of ``reaching``: on the way back, an opening bell stays on its own day.
+        """
+        i = np.searchsorted(self.sums, total, side="right") - 1
+        return np.where((total < 0) | (i < 0), -FAR, self.starts[i] + total - self.sums[i])

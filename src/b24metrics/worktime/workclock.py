@@ -183,6 +183,32 @@ class WorkClock:
         found = np.where(wanted == 0, starts, self._ahead(starts, probe, wanted > 0, "a deadline"))
         return _plain(found)
 
+    @overload
+    def lookback(self, end_at: Moment, seconds: int) -> int: ...
+    @overload
+    def lookback(self, end_at: Moments, seconds: int | Moments) -> IntArray: ...
+    @overload
+    def lookback(self, end_at: Moment, seconds: Moments) -> IntArray: ...
+    def lookback(self, end_at: Moment | Moments, seconds: int | Moments) -> int | IntArray:
+        """Latest instant from which so many working seconds pass until the end: the deadline's mirror.
+
+        What began at or before it is at least so old, in working time. Zero seconds give the end itself.
+
+        Raises:
+            HorizonError: not reached within the five years before.
+            CalendarError: a negative number of seconds.
+        """
+        ends, wanted = np.broadcast_arrays(epoch_seconds(end_at), epoch_seconds(seconds))
+        if (wanted < 0).any():
+            raise CalendarError("looking back, the number of working seconds must not be negative")
+
+        def probe(compiled: Compiled) -> IntArray:
+            return -compiled.tally.leaving(compiled.tally.before(ends) - np.maximum(wanted, 1))
+
+        # Time runs backwards here: distances from the end are negative, so signs are turned twice.
+        found = -self._ahead(-ends, probe, wanted > 0, "a start", sign=-1)
+        return _plain(np.where(wanted == 0, ends, found))
+
     # ------------------------------------------------------------ state and bells
 
     @overload
@@ -332,20 +358,25 @@ class WorkClock:
         self._compiled = compiled
         return compiled
 
-    def _ahead(self, starts: IntArray, probe: Callable[[Compiled], IntArray], wanted: BoolArray, what: str) -> IntArray:
-        """Ask ``probe`` in ever longer compilations until every wanted answer is known (not FAR)."""
-        found = probe(self._covering(starts))
+    def _ahead(
+        self, starts: IntArray, probe: Callable[[Compiled], IntArray], wanted: BoolArray, what: str, sign: int = 1
+    ) -> IntArray:
+        """Ask ``probe`` in ever longer compilations until every wanted answer is known (not FAR).
+
+        With ``sign`` -1 starts and answers are negated instants: the same walk into the past.
+        """
+        found = probe(self._covering(sign * starts))
         for years in (1, 2, 4, 5):
             if not (wanted & (found >= FAR)).any():
                 break
-            self._covering(np.minimum(starts + years * 366 * DAY, LATEST))
-            found = probe(self._covering(starts))
+            self._covering(np.clip(sign * (starts + years * 366 * DAY), EARLIEST, LATEST))
+            found = probe(self._covering(sign * starts))
         late = wanted & (found - starts > LOOK_AHEAD)
         if late.any():
-            start = int(np.broadcast_to(starts, late.shape)[late].ravel()[0])
+            start = sign * int(starts[late].ravel()[0])
             raise HorizonError(
-                f"{what} after instant {start} (epoch seconds) is not reached within five years: "
-                "the schedule is empty, or an absence has no end"
+                f"{what} {'after' if sign > 0 else 'before'} instant {start} (epoch seconds) is not reached within five "
+                "years: the schedule is empty, or an absence has no end"
             )
         return found
 
