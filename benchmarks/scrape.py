@@ -96,7 +96,7 @@ def scrapes(publication: Publication, coding: str, repeat: int) -> float:
     edition = Edition(clock.now(), snapshot, publication, PortalFacts("x", "UTC", "RUB"), 0)
     board = Board(clock.now(), edition=edition)
     options = WebOptions(hosts_for("127.0.0.1", ()), pages=False, language="en", interval=60, title="x", version="0")
-    nothing = Layout(plan=None, today=(), month=(), present=())  # type: ignore[arg-type]
+    nothing = Layout(plan=None, revenue=None, today=(), month=(), present=())  # type: ignore[arg-type]
     web = Web(board, Health(board, clock, "0"), nothing, clock, options, WebConfig(None), None)  # type: ignore[arg-type]
     listener = bind("127.0.0.1", 0)
     server = make_server(web.app)

@@ -7,9 +7,10 @@ every name passes through ``clean`` and ``el``; it computes nothing but ages and
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from hashlib import sha256
 from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -61,8 +62,9 @@ _SAID = {
     "of plan": Title("из", "of"),
     "elapsed": Title("Прошло {} рабочего времени месяца", "{} of the month's working time has passed"),
     "pace": Title("темп {}", "pace {}"),
-    "no plan": Title("План не задан", "No plan has been set"),
+    "no plan": Title("План месяца не задан.", "No plan of the month has been set."),
     "ranking": Title("Выполнение плана по менеджерам", "Plan attainment by manager"),
+    "ranking by revenue": Title("Объём продаж по менеджерам", "Revenue by manager"),
     "ranking note": Title("с начала месяца", "month to date"),
     "and more": Title("и ещё {}", "and {} more"),
     "manager": Title("Менеджер", "Manager"),
@@ -92,6 +94,10 @@ _SAID = {
     "other language": Title("English", "Русский"),
 }
 
+#: Columns of a ranking: (key of the heading, look).
+_BY_PLAN = (("", "rank"), ("manager", ""), ("attained", "number"), ("", "wide"), ("fact", "number"), ("goal", "number"))
+_BY_REVENUE = (("", "rank"), ("manager", ""), ("", "wide"), ("fact", "number"))
+
 _WINDOWS = {
     WindowId.D7: Title("7 дней", "7 days"),
     WindowId.D30: Title("30 дней", "30 days"),
@@ -116,9 +122,10 @@ _FEEDS = {
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What the page shows: (kpi, window) per group, and the KPI of the plan."""
+    """What the page shows: (kpi, window) per group, and the KPIs by which managers are ranked."""
 
     plan: Kpi
+    revenue: Kpi
     today: tuple[tuple[Kpi, WindowId], ...]
     month: tuple[tuple[Kpi, WindowId], ...]
     present: tuple[tuple[Kpi, WindowId], ...]
@@ -126,6 +133,7 @@ class Layout:
 
 LAYOUT = Layout(
     plan=PLAN_ATTAINMENT_RATIO,
+    revenue=REVENUE_WON,
     today=(
         (REVENUE_WON, WindowId.TODAY),
         (DEALS_WON_COUNT, WindowId.TODAY),
@@ -161,7 +169,7 @@ def landing_page(
     return document(view.page())
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _View:
     board: Board
     edition: Edition | None
@@ -317,53 +325,74 @@ class _View:
         )
 
     def ranking(self, edition: Edition) -> Iterator[Node]:
-        plan, snapshot = self.layout.plan, edition.snapshot
-        samples = [one for one in snapshot.of(plan, MANAGER) if one.window == WindowId.MTD and one.value is not None]
-        if not samples:
-            return
-        samples.sort(key=lambda one: (-(one.value or 0.0), one.labels["manager_id"]))
-        names = {str(one.id): one.name for one in snapshot.directory.managers}
-        departments = {str(one.id): one.name for one in snapshot.directory.departments}
+        """Managers by plan attainment; where nobody has a plan, by what they have won."""
         elapsed = self.elapsed()
-        rows = [self.ranked(rank, one, names, departments, elapsed) for rank, one in enumerate(samples[:RANKED], 1)]
-        yield el("h2", self.say("ranking"), " ", el("small", self.say("ranking note")))
-        yield el(
-            "div",
-            el(
-                "table",
-                self.heads(
-                    ("", "rank"),
-                    ("manager", ""),
-                    ("attained", "number"),
-                    ("", "wide"),
-                    ("fact", "number"),
-                    ("goal", "number"),
-                ),
-                el("tbody", *rows),
-            ),
-            class_="card scroll",
-        )
+        if planned := self.of_managers(edition, self.layout.plan):
+            yield from self.ranked("ranking", _BY_PLAN, planned, lambda one: self.attainment(one, elapsed))
+        elif won := [one for one in self.of_managers(edition, self.layout.revenue) if one.value]:
+            most = max(one.value or 0.0 for one in won)
+            yield from self.ranked("ranking by revenue", _BY_REVENUE, won, lambda one: self.revenue(one, most))
+
+    def of_managers(self, edition: Edition, kpi: Kpi) -> list[Sample]:
+        """This month's samples with a value, the best first."""
+        found = [
+            one for one in edition.snapshot.of(kpi, MANAGER) if one.window == WindowId.MTD and one.value is not None
+        ]
+        return sorted(found, key=lambda one: (-(one.value or 0.0), one.labels["manager_id"]))
+
+    def ranked(
+        self,
+        heading: str,
+        columns: tuple[tuple[str, str], ...],
+        samples: list[Sample],
+        cells: Callable[[Sample], tuple[Node, ...]],
+    ) -> Iterator[Node]:
+        """A table of managers; ``cells``: what stands right of a name."""
+        rows = [
+            el("tr", el("td", str(rank), class_="number rank"), self.manager(one), *cells(one))
+            for rank, one in enumerate(samples[:RANKED], 1)
+        ]
+        yield el("h2", self.say(heading), " ", el("small", self.say("ranking note")))
+        yield el("div", el("table", self.heads(*columns), el("tbody", *rows)), class_="card scroll")
         if len(samples) > RANKED:
             yield el("p", self.say("and more", grouped(len(samples) - RANKED, self.language)), class_="empty")
 
-    def ranked(
-        self, rank: int, sample: Sample, names: dict[str, str], departments: dict[str, str], elapsed: float | None
-    ) -> Node:
-        manager, value = sample.labels["manager_id"], sample.value or 0.0
-        department = departments.get(sample.labels.get("department_id", ""), "")
+    def manager(self, sample: Sample) -> Node:
+        """Name and department of whom a sample is about."""
+        manager, department = sample.labels["manager_id"], sample.labels.get("department_id", "")
+        names, departments = self.names
+        unit = clean(departments.get(department, ""))
         return el(
-            "tr",
-            el("td", str(rank), class_="number rank"),
-            el(
-                "th",
-                el("bdi", clean(names.get(manager, "")) or f"#{manager}"),
-                el("small", el("bdi", clean(department))) if department else None,
-                scope="row",
-            ),
+            "th",
+            el("bdi", clean(names.get(manager, "")) or f"#{manager}"),
+            el("small", el("bdi", unit)) if unit else None,
+            scope="row",
+        )
+
+    @cached_property
+    def names(self) -> tuple[dict[str, str], dict[str, str]]:
+        """Manager id → name, department id → name."""
+        if self.edition is None:
+            return {}, {}
+        directory = self.edition.snapshot.directory
+        return {str(one.id): one.name for one in directory.managers}, {
+            str(one.id): one.name for one in directory.departments
+        }
+
+    def attainment(self, sample: Sample, elapsed: float | None) -> tuple[Node, ...]:
+        value = sample.value or 0.0
+        return (
             el("td", el("b", percent(value, self.language)), class_="number"),
             el("td", _bar(value, elapsed), class_=f"wide {_look(value, elapsed)}"),
             el("td", self.amount(sample.numerator), class_="number"),
             el("td", self.amount(sample.denominator), class_="number"),
+        )
+
+    def revenue(self, sample: Sample, most: float) -> tuple[Node, ...]:
+        value = sample.value or 0.0
+        return (
+            el("td", _bar(value / most if most > 0 else 0.0, None), class_="wide good"),
+            el("td", el("b", self.amount(value)), class_="number"),
         )
 
     def feeds(self, feeds: Iterable[FeedState]) -> Node:

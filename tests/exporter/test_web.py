@@ -264,7 +264,7 @@ class _Outline(HTMLParser):
         self.attributes += attrs
 
     def handle_data(self, data) -> None:
-        self.words.append(data)
+        self.words.append(data.strip(" "))
 
 
 def test_hostile_names_stay_text(web) -> None:
@@ -309,10 +309,21 @@ def test_the_page_tells_plan_pace_and_ranking(web) -> None:
     """Attainment with fact and plan, the elapsed share of working time, managers in order of attainment."""
     words = [word.replace("\u00a0", " ") for word in _Outline(web(a_board(an_edition())).get("/").text).words]
 
-    assert {"48,8 %", "244 000 ₽", " из 500 000 ₽", "Прошло 44,4 % рабочего времени месяца, темп 1,10"} <= set(words)
+    assert {"48,8 %", "244 000 ₽", "из 500 000 ₽", "Прошло 44,4 % рабочего времени месяца, темп 1,10"} <= set(words)
     names = [word for word in words if word.startswith(("Анна", "Борис", "Вера", "Зоя"))]
     assert ["Вера", "Анна", "Зоя", "Борис"] == [name.split()[0] for name in names]
     assert "12 мин 34 с" in words
+
+
+def test_without_plans_managers_are_ranked_by_revenue(web) -> None:
+    """Nobody has a plan: no attainment is invented, the table shows who has won how much."""
+    samples = [one for one in a_snapshot().samples if one.kpi.id != "plan_attainment_ratio"]
+    words = _Outline(web(a_board(an_edition(snapshot=a_snapshot(samples)))).get("/").text).words
+
+    assert {"План месяца не задан.", "Объём продаж по менеджерам"} <= set(words)
+    assert "Выполнение плана по менеджерам" not in words
+    names = [word for word in words if word.startswith(("Анна", "Борис", "Вера", "Зоя"))]
+    assert ["Зоя", "Анна", "Вера"] == [name.split()[0] for name in names]
 
 
 def test_the_page_says_what_is_wrong(web, clock) -> None:

@@ -121,6 +121,7 @@ def a_snapshot(samples=None) -> Snapshot:
 
 LAYOUT = Layout(
     plan=PLAN,
+    revenue=REVENUE,
     today=((REVENUE, WindowId.TODAY), (DEALS, WindowId.TODAY), (RESPONSE, WindowId.TODAY)),
     month=((REVENUE, WindowId.MTD), (DEALS, WindowId.MTD), (RESPONSE, WindowId.MTD)),
     present=((OPEN, WindowId.NOW),),
