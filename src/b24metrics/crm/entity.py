@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from types import MappingProxyType
-from typing import Any, ClassVar, NamedTuple, NoReturn, Self, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -129,16 +129,17 @@ class Entity(BaseModel):
                     extra[name] = value
             else:
                 values[name] = value
-        try:
-            cls.prepare(values, row, method)
-        except ValueError as fault:
-            _refuse(cls, row, method, {"": str(fault)})
         values["user_fields"] = user_fields or NOTHING
         values["extra"] = extra or NOTHING
         try:
+            cls.prepare(values, row, method)
             return cast("Self", cls.__pydantic_validator__.validate_python(values))
         except ValidationError as error:
-            _refuse(cls, row, method, _faults(cls, row, error))
+            faults = _faults(cls, row, error)
+        except ValueError as fault:
+            faults = {"": str(fault)}
+        # Out here, so that the refusal drags no other error along that carries the row's values.
+        raise _refusal(cls, row, method, faults)
 
     @classmethod
     def reader(cls, method: str, **given: object) -> Callable[[object], Self]:
@@ -210,18 +211,17 @@ def _faults(cls: type[Entity], row: Mapping[str, object], error: ValidationError
     return faults
 
 
-def _refuse(cls: type[Entity], row: Mapping[str, object], method: str, faults: Mapping[str, str]) -> NoReturn:
+def _refusal(cls: type[Entity], row: Mapping[str, object], method: str, faults: Mapping[str, str]) -> UnreadableRow:
     record_id = _id_of(cls, row)
     which = f"a {cls.__name__} without a readable id" if record_id is None else f"{cls.__name__} {record_id}"
     why = ", ".join(f"{key} ({fault})" if key else fault for key, fault in faults.items())
-    # The cause is cut off on purpose: it carries the row's values.
-    raise UnreadableRow(
+    return UnreadableRow(
         f"{method or 'a record'}: {which} cannot be read: {why}. "
         "If the portal shows it as usual, please report the method and these names.",
         method=method,
         record_id=record_id,
         fields=tuple(key for key in faults if key),
-    ) from None
+    )
 
 
 def _id_of(cls: type[Entity], row: Mapping[str, object]) -> int | str | None:
@@ -268,7 +268,8 @@ def plain(read: Callable[[object], V], method: str, *path: str) -> Callable[[obj
         try:
             return read(inside(result, *path))
         except ValueError as fault:
-            raise UnreadableRow(f"{method}: the answer cannot be read: {fault}", method=method) from None
+            why = str(fault)
+        raise UnreadableRow(f"{method}: the answer cannot be read: {why}", method=method)
 
     return decode
 

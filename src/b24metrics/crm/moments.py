@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from b24metrics.crm.values import amount, items, text, whole
 
+_UNREAD = datetime.min.replace(tzinfo=UTC)
+
 LAST_YEAR = 9999
 """The portal writes "no date" as the last day of this year."""
 
@@ -37,6 +39,8 @@ def instant(value: object) -> datetime | None:
         try:
             at = datetime.fromisoformat(value)
         except ValueError:
+            at = _UNREAD
+        if at is _UNREAD:  # out here, so that a refusal drags no other error along that quotes the value
             return _odd_instant(value)
     elif isinstance(value, datetime):
         at = value

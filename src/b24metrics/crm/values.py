@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 
 _I64 = 1 << 63
+_NAN = Decimal("NaN")
 
 
 def text(value: object) -> str | None:
@@ -101,6 +102,8 @@ def amount(value: object) -> Decimal | None:
         try:
             found = Decimal(value)
         except InvalidOperation:
+            found = _NAN
+        if found is _NAN:  # out here, so that a refusal drags no other error along that quotes the value
             return _odd_amount(value)
     elif type(value) is int:
         return Decimal(value)
