@@ -177,12 +177,14 @@ async def together(work: Iterable[Awaitable[None]]) -> None:
     async def one(awaitable: Awaitable[None]) -> None:
         await awaitable
 
+    first: BaseException | None = None
     try:
         async with asyncio.TaskGroup() as group:
             for awaitable in work:
                 group.create_task(one(awaitable))
     except BaseExceptionGroup as failures:
-        first: BaseException = failures
+        first = failures
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
-        raise first from None
+    if first is not None:
+        raise first  # out here, so that its own cause stays

@@ -101,7 +101,7 @@ class Part:
     rows: Callable[[Any], Iterable[tuple[object, ...]] | None]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a feed is itself: hashable, although what it holds is not
 class Feed:
     """How one listing is copied.
 

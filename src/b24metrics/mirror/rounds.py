@@ -50,7 +50,7 @@ class Rounds:
         except B24Error as error:
             await desk.note(None, list(listings), {feed.name: error for feed in listings})
             raise
-        self._asked_at |= {feed.name: started for feed in due}
+        self._asked_at |= {feed.name: started for feed in due if feed in listings or isinstance(feed.kind, Spanned)}
         await desk.note(run, list(listings), refused)
         fine = [feed for feed in listings if feed.name in pages]
         for feed in fine:

@@ -1,0 +1,291 @@
+"""A practice portal inside this process, and the witness that reads its tables without any client."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import httpx
+import pytest
+
+from b24metrics.clock import HandClock
+from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.sync import Sync
+from b24metrics.portal.client import AsyncPortal
+from b24metrics.portal.limits import STANDARD, Plan
+from b24metrics.sim import php
+from b24metrics.sim.accounts import Webhook
+from b24metrics.sim.core import Ask, PracticePortal
+from b24metrics.sim.data import Data
+
+SECRET = "practicesecret"
+
+#: Tables of the portal → rows as the mirror must hold them. Written by hand from the portal's side.
+PORTAL_SIDE = {
+    "deals": """
+        SELECT ID, TITLE, TYPE_ID, CATEGORY_ID, STAGE_ID, STAGE_SEMANTIC_ID, OPPORTUNITY, CURRENCY_ID, PROBABILITY,
+            nullif(ASSIGNED_BY_ID, 0), CREATED_BY_ID, MODIFY_BY_ID, MOVED_BY_ID, to_timestamp(DATE_CREATE),
+            to_timestamp(DATE_MODIFY), to_timestamp(MOVED_TIME), BEGINDATE, CLOSEDATE, CLOSED, nullif(COMPANY_ID, 0),
+            nullif(CONTACT_ID, 0), LEAD_ID, QUOTE_ID, SOURCE_ID, IS_RECURRING, IS_RETURN_CUSTOMER, ORIGIN_ID,
+            to_timestamp(LAST_ACTIVITY_TIME), UF
+        FROM deal ORDER BY ID""",
+    "leads": """
+        SELECT ID, TITLE, STATUS_ID, STATUS_SEMANTIC_ID, OPPORTUNITY, CURRENCY_ID, ASSIGNED_BY_ID, CREATED_BY_ID,
+            to_timestamp(DATE_CREATE), to_timestamp(DATE_MODIFY), to_timestamp(DATE_CLOSED), SOURCE_ID, IS_RETURN_CUSTOMER
+        FROM lead ORDER BY ID""",
+    "stage_moves": """
+        SELECT ENTITY_TYPE_ID, ID, TYPE_ID, OWNER_ID, to_timestamp(CREATED_TIME), CATEGORY_ID, STAGE_ID, STAGE_SEMANTIC_ID
+        FROM stage_history ORDER BY ENTITY_TYPE_ID, ID""",
+    "activities": """
+        SELECT ID, OWNER_TYPE_ID, OWNER_ID, TYPE_ID, PROVIDER_ID, PROVIDER_TYPE_ID, DIRECTION, COMPLETED, STATUS,
+            to_timestamp(CREATED), to_timestamp(LAST_UPDATED), to_timestamp(START_TIME), to_timestamp(END_TIME),
+            to_timestamp(DEADLINE), RESPONSIBLE_ID, AUTHOR_ID, IS_INCOMING_CHANNEL, nullif(ASSOCIATED_ENTITY_ID, 0)
+        FROM activity ORDER BY ID""",
+    "activity_bindings": "SELECT ACTIVITY_ID, OWNER_TYPE_ID, OWNER_ID FROM activity_binding ORDER BY ALL",
+    "phone_calls": """
+        SELECT ID, CALL_ID, CALL_CATEGORY, CALL_TYPE, PORTAL_USER_ID, PORTAL_NUMBER, PHONE_NUMBER, CALL_DURATION,
+            to_timestamp(CALL_START_DATE), CALL_FAILED_CODE, nullif(CALL_VOTE, 0),
+            CASE CRM_ENTITY_TYPE WHEN 'LEAD' THEN 1 WHEN 'CONTACT' THEN 3 WHEN 'COMPANY' THEN 4 END,
+            nullif(CRM_ENTITY_ID, 0), CRM_ACTIVITY_ID
+        FROM phone_call ORDER BY ID""",
+    "users": """
+        SELECT ID, ACTIVE, NAME, LAST_NAME, nullif(WORK_POSITION, ''), nullif(TIME_ZONE, ''), USER_TYPE,
+            to_timestamp(DATE_REGISTER), UF_EMPLOYMENT_DATE FROM "user" ORDER BY ID""",
+    "user_departments": """
+        SELECT ID, unnest(UF_DEPARTMENT), generate_subscripts(UF_DEPARTMENT, 1) - 1 FROM "user" ORDER BY ALL""",
+    "departments": "SELECT ID, NAME, nullif(PARENT, 0), nullif(UF_HEAD, 0), SORT FROM department ORDER BY ID",
+    "statuses": """
+        SELECT ENTITY_ID, STATUS_ID, NAME, SORT, CASE WHEN ENTITY_ID LIKE 'DEAL_STAGE%' OR ENTITY_ID = 'STATUS'
+            THEN coalesce(nullif(SEMANTICS, ''), CASE EXTRA_SEMANTICS WHEN 'success' THEN 'S' WHEN 'failure' THEN 'F'
+                WHEN 'apology' THEN 'F' END, 'P') END
+        FROM status ORDER BY ENTITY_ID, STATUS_ID""",
+    "pipelines": """
+        SELECT ENTITY_TYPE_ID, ID, NAME, SORT, IS_DEFAULT FROM category WHERE ENTITY_TYPE_ID = 2 ORDER BY ID""",
+    "currencies": "SELECT CURRENCY, AMOUNT, AMOUNT_CNT, BASE FROM currency ORDER BY CURRENCY",
+}
+
+MIRROR_SIDE = {
+    "deals": """
+        SELECT id, title, type_id, pipeline_id, stage_id, semantics, opportunity, currency_id, probability, assigned_by_id,
+            created_by_id, modified_by_id, moved_by_id, created_at, modified_at, moved_at, begins_on, closes_on, closed,
+            company_id, contact_id, lead_id, quote_id, source_id, is_recurring, is_return_customer, origin_id,
+            last_activity_at, user_fields FROM deals WHERE deleted_at IS NULL ORDER BY id""",
+    "leads": """
+        SELECT id, title, stage_id, semantics, opportunity, currency_id, assigned_by_id, created_by_id, created_at,
+            modified_at, closed_at, source_id, is_return_customer FROM leads WHERE deleted_at IS NULL ORDER BY id""",
+    "stage_moves": """
+        SELECT entity_type_id, id, kind, owner_id, created_at, pipeline_id, stage_id, semantics FROM stage_moves
+        WHERE deleted_at IS NULL ORDER BY entity_type_id, id""",
+    "activities": """
+        SELECT id, owner_type_id, owner_id, type_id, provider_id, provider_type_id, direction, completed, status, created_at,
+            modified_at, starts_at, ends_at, deadline_at, responsible_id, author_id, is_incoming_channel,
+            associated_entity_id FROM activities WHERE deleted_at IS NULL ORDER BY id""",
+    "activity_bindings": "SELECT activity_id, entity_type_id, entity_id FROM activity_bindings ORDER BY ALL",
+    "phone_calls": """
+        SELECT id, call_id, category, type_id, user_id, line, phone_number, duration_seconds, started_at, failed_code,
+            vote, crm_entity_type_id, crm_entity_id, crm_activity_id FROM phone_calls WHERE deleted_at IS NULL ORDER BY id""",
+    "users": """
+        SELECT id, active, name, last_name, position, zone, user_type, registered_at, employed_on FROM users
+        WHERE deleted_at IS NULL ORDER BY id""",
+    "user_departments": "SELECT user_id, department_id, ordinal FROM user_departments ORDER BY ALL",
+    "departments": "SELECT id, name, parent_id, head_id, sort FROM departments WHERE deleted_at IS NULL ORDER BY id",
+    "statuses": """
+        SELECT directory, status_id, name, sort, semantics FROM statuses WHERE deleted_at IS NULL
+        ORDER BY directory, status_id""",
+    "pipelines": """
+        SELECT entity_type_id, id, name, sort, is_default FROM pipelines WHERE deleted_at IS NULL ORDER BY id""",
+    "currencies": "SELECT id, rate, rate_count, is_base FROM currencies WHERE deleted_at IS NULL ORDER BY id",
+}
+
+
+def found(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows in a form that compares: empty texts are nothing on the wire."""
+    return [tuple(None if value == "" else value for value in row) for row in rows]
+
+
+@dataclass
+class Line(httpx.AsyncBaseTransport):
+    """The wire to the practice portal, with a knife: ``cut(n)`` decides what happens to the n-th request."""
+
+    portal: PracticePortal
+    requests: int = 0
+    cut: Callable[[int], str | None] = lambda _: None
+    on_answer: Callable[[int], None] = lambda _: None
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self.requests += 1
+        fate = self.cut(self.requests)
+        if fate == "before":
+            raise httpx.ConnectError("cut")
+        body = await request.aread()
+        ask = Ask("POST", request.url.path, "", php.parse_json(body), None, True)
+        reply = self.portal.handle(ask)
+        self.on_answer(self.requests)
+        if fate == "after":
+            raise httpx.ReadError("cut")
+        content = reply.body[: len(reply.body) // 2] if fate == "half" else reply.body
+        return httpx.Response(reply.status, content=content, headers=reply.headers)
+
+
+@dataclass
+class World:
+    """A practice portal, its mirror, and everything between them."""
+
+    clock: HandClock
+    portal: PracticePortal
+    path: Path
+    dice: random.Random = field(default_factory=lambda: random.Random(7))
+
+    @property
+    def data(self) -> Data:
+        return self.portal.data
+
+    @property
+    def now(self) -> int:
+        """The portal's time, epoch seconds."""
+        return int(self.portal.now())
+
+    def sql(self, statement: str, *values: object) -> None:
+        """Change the portal's records; a few seconds pass."""
+        self.data.execute(statement, list(values))
+
+    def line(self, **options: Any) -> Line:
+        return Line(self.portal, **options)
+
+    @asynccontextmanager
+    async def sync(
+        self,
+        store: DuckStore,
+        line: Line | None = None,
+        *,
+        attempts: int = 2,
+        plan: Plan = STANDARD,
+        **options: Any,
+    ) -> AsyncIterator[Sync]:
+        """A new client and a new Sync on this mirror, as after a restart."""
+        address = f"http://127.0.0.1:1/rest/1/{SECRET}/"
+        async with AsyncPortal(
+            address,
+            plan=plan,
+            clock=self.clock,
+            transport=line or self.line(),
+            attempts=attempts,
+            chance=random.Random(1),
+        ) as client:
+            yield Sync(client, store, portal="practice", clock=self.clock, **options)
+
+    def open(self) -> DuckStore:
+        """The mirror, as after a restart."""
+        return DuckStore(self.path, threads=1)
+
+    def copy(self, store: DuckStore, *, rounds: int = 1, **options: Any) -> None:
+        """Backfill and rounds in one go."""
+
+        async def work() -> None:
+            async with self.sync(store, **options) as sync:
+                assert {} == (await sync.backfill()).errors
+                for _ in range(rounds):
+                    assert {} == (await sync.round()).errors
+
+        asyncio.run(work())
+
+    def difference(self, store: DuckStore) -> dict[str, tuple[list[Any], list[Any]]]:
+        """Tables that differ: (only on the portal, only in the mirror)."""
+        differing = {}
+        for table, theirs in PORTAL_SIDE.items():
+            portal, mirror = found(self.data.rows(theirs)), found(store.rows(MIRROR_SIDE[table]))
+            if portal != mirror:
+                differing[table] = (
+                    [row for row in portal if row not in mirror][:3],
+                    [row for row in mirror if row not in portal][:3],
+                )
+        return differing
+
+
+def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:
+    """A portal with ``size`` deals and what belongs to them; every ``gap``-th id is taken, the others were deleted."""
+    day = 86400
+    data.execute(
+        f"""INSERT INTO "user" BY NAME SELECT range + 2 AS ID, 'Name ' || range AS NAME, 'Family' AS LAST_NAME,
+        range % 7 <> 3 AS ACTIVE, [1 + range % 3] AS UF_DEPARTMENT, {now} - 400 * {day} AS DATE_REGISTER,
+        CASE range % 4 WHEN 1 THEN 'Asia/Omsk' ELSE '' END AS TIME_ZONE, 'employee' AS USER_TYPE FROM range(9)"""
+    )
+    data.execute(
+        """INSERT INTO department BY NAME SELECT range + 1 AS ID, 'Department ' || range AS NAME, 500 AS SORT,
+        CASE WHEN range > 0 THEN 1 END AS PARENT, CASE WHEN range > 0 THEN range + 2 END AS UF_HEAD FROM range(3)"""
+    )
+    data.execute(
+        """INSERT INTO currency BY NAME SELECT * FROM (VALUES ('RUB', 1, 1, TRUE, 'Рубль'), ('KZT', 100, 18, FALSE, 'Тенге'))
+        AS v(CURRENCY, AMOUNT_CNT, AMOUNT, BASE, FULL_NAME)"""
+    )
+    data.execute(
+        """INSERT INTO category BY NAME SELECT * FROM (VALUES (2, 0, 'Общая', 100, TRUE), (2, 3, 'Сервис', 200, FALSE))
+        AS v(ENTITY_TYPE_ID, ID, NAME, SORT, IS_DEFAULT)"""
+    )
+    data.execute(
+        """INSERT INTO status BY NAME SELECT row_number() OVER () AS ID, * FROM (VALUES
+        ('DEAL_STAGE', 'NEW', 'Новая', 10, NULL, 'process'), ('DEAL_STAGE', 'WON', 'Выиграна', 20, 'S', 'success'),
+        ('DEAL_STAGE', 'LOSE', 'Отказ', 30, 'F', 'failure'), ('DEAL_STAGE', 'APOLOGY', 'Анализ', 40, NULL, 'apology'),
+        ('DEAL_STAGE_3', 'C3:NEW', 'Новая', 10, NULL, NULL), ('STATUS', 'NEW', 'Новый', 10, NULL, 'process'),
+        ('SOURCE', 'CALL', 'Звонок', 10, NULL, NULL)) AS v(ENTITY_ID, STATUS_ID, NAME, SORT, SEMANTICS, EXTRA_SEMANTICS)"""
+    )
+    data.execute(
+        f"""INSERT INTO lead BY NAME SELECT (range + 1) * {gap} AS ID, 'Lead ' || range AS TITLE, 'NEW' AS STATUS_ID,
+        range * 10 AS OPPORTUNITY, 1 + range % 9 AS ASSIGNED_BY_ID, {now} - range * 7200 - 60 AS DATE_CREATE,
+        {now} - range * 3600 AS DATE_MODIFY, 'CALL' AS SOURCE_ID FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO deal BY NAME SELECT (range + 1) * {gap} AS ID, 'Сделка ' || range AS TITLE,
+        range * 100 + 0.25 AS OPPORTUNITY, CASE range % 5 WHEN 1 THEN 'KZT' ELSE 'RUB' END AS CURRENCY_ID,
+        ['NEW', 'WON', 'LOSE'][1 + range % 3] AS STAGE_ID, ['P', 'S', 'F'][1 + range % 3] AS STAGE_SEMANTIC_ID,
+        range % 3 > 0 AS CLOSED, 1 + range % 9 AS ASSIGNED_BY_ID, {now} - range * 7200 - 60 AS DATE_CREATE,
+        {now} - range * 3600 AS DATE_MODIFY, {now} - range * 3600 AS MOVED_TIME, DATE '2025-03-01' AS CLOSEDATE,
+        CASE range % 4 WHEN 0 THEN 0 ELSE range END AS COMPANY_ID, range + 5 AS CONTACT_ID,
+        CASE range % 2 WHEN 0 THEN (range + 1) * {gap} END AS LEAD_ID FROM range({size})"""
+    )
+    for entity_type, moves in ((2, 3), (1, 1)):
+        data.execute(
+            f"""INSERT INTO stage_history BY NAME SELECT {entity_type} AS ENTITY_TYPE_ID, (range + 1) * {gap} AS ID,
+            1 + range % 3 AS TYPE_ID, (1 + range % {size}) * {gap} AS OWNER_ID, {now} - range * 600 AS CREATED_TIME,
+            0 AS CATEGORY_ID, 'NEW' AS STAGE_ID, 'P' AS STAGE_SEMANTIC_ID FROM range({size * moves})"""
+        )
+    data.execute(
+        f"""INSERT INTO activity BY NAME SELECT (range + 1) * {gap} AS ID, 2 AS OWNER_TYPE_ID,
+        (1 + range % {size}) * {gap} AS OWNER_ID, 6 AS TYPE_ID, 'CRM_TODO' AS PROVIDER_ID, 'TODO' AS PROVIDER_TYPE_ID,
+        range % 2 = 0 AS COMPLETED, 1 + (range % 2 = 0)::INT AS STATUS, {now} - range * 1800 - 60 AS CREATED,
+        {now} - range * 1800 AS LAST_UPDATED, CASE range % 5 WHEN 0 THEN NULL ELSE {now} + range * 60 END AS DEADLINE,
+        1 + range % 9 AS RESPONSIBLE_ID, 1 AS AUTHOR_ID, 0 AS DIRECTION FROM range({size * 2})"""
+    )
+    data.execute(
+        """INSERT INTO activity_binding SELECT ID, 2, OWNER_ID FROM activity
+        UNION ALL SELECT ID, 3, ID + 1 FROM activity WHERE ID % 2 = 0"""
+    )
+    data.execute(
+        f"""INSERT INTO phone_call BY NAME SELECT (range + 1) * {gap} AS ID, 1 + range % 9 AS PORTAL_USER_ID,
+        'reg1' AS PORTAL_NUMBER, '+7' || (9000000000 + range) AS PHONE_NUMBER, 'call.' || range AS CALL_ID,
+        'external' AS CALL_CATEGORY, range % 300 AS CALL_DURATION, {now} - range * 900 AS CALL_START_DATE,
+        ['200', '304', '603-S'][1 + range % 3] AS CALL_FAILED_CODE, 1 + range % 4 AS CALL_TYPE,
+        ['LEAD', 'CONTACT', 'COMPANY'][1 + range % 3] AS CRM_ENTITY_TYPE, range + 1 AS CRM_ENTITY_ID,
+        range + 1 AS CRM_ACTIVITY_ID FROM range({size})"""
+    )
+
+
+@pytest.fixture
+def world(tmp_path: Path, clock: HandClock) -> Iterator[World]:
+    """A small furnished portal and a place for its mirror."""
+    connection = duckdb.connect()
+    connection.execute("SET threads = 1")  # tiny tables: more threads only wait for each other
+    data = Data(connection)
+    portal = PracticePortal(clock, data)
+    data.execute("""INSERT INTO "user" BY NAME SELECT 1 AS ID, TRUE AS ACTIVE, 'Admin' AS NAME, 'Root' AS LAST_NAME,
+        [1] AS UF_DEPARTMENT, 'employee' AS USER_TYPE, TRUE AS IS_ADMIN""")
+    furnish(data, int(clock.now()))
+    portal.accounts.add_webhook(Webhook(1, SECRET))
+    yield World(clock, portal, tmp_path / "mirror.duckdb")
+    connection.close()
