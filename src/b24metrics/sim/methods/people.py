@@ -140,8 +140,8 @@ def department_get(call: Call) -> Answer:
     where = Where()
     for name, value in call.params.items():
         field = table.legacy.get(name.upper())
-        if field is None:
-            continue
+        if field is None or (field.name == "SORT" and php.text(value).upper() in table.legacy):
+            continue  # names are compared without case, so SORT is a filter or names the field to sort by
         found = filters.condition(Target(f'"{field.name}"', field.kind), filters.Op.EQ, value, call.session.reader)
         if found:
             where.add(found[0], *found[1])
