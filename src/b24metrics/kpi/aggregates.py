@@ -1,9 +1,9 @@
 """Measures become elementary aggregates, aggregates become SQL.
 
-Laws: pure text, no database; identifiers come from declarations, values are bound; every aggregate of a fact that adds up
-is computed in one scan into cells (segment × axes), from which windows and cuts are rolled up; what does not add up is
-grouped from the rows themselves. Expressions that DuckDB and PostgreSQL share (FILTER, GROUPING SETS), save for
-``quantile_cont``, which sqlglot carries over.
+Laws: pure text, no database; identifiers come from declarations, values are bound; only expressions that DuckDB and
+PostgreSQL share. What adds up is computed in one scan into cells (segment × the columns of each cut), from which windows
+and the departments above are summed. Distinct counts are grouped from the rows. Quantiles and numpy measures need the
+rows themselves (``rows.py``).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeAlias
 
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.model import (
@@ -47,26 +48,24 @@ class How(StrEnum):
     COUNT = "count"
     SUM = "sum"
     DISTINCT = "distinct"
-    QUANTILE = "quantile"
 
 
 @dataclass(frozen=True, slots=True)
 class Atom:
-    """One elementary aggregate of a fact. ``per``: rows are summed by this column first (quantiles only)."""
+    """One elementary aggregate of a fact."""
 
     fact: Fact
     how: How
     column: str = ""
     where: str = ""
-    q: float = 0.0
-    per: str | None = None
 
     @property
     def adds_up(self) -> bool:
-        return self.how in {How.COUNT, How.SUM}
+        return self.how is not How.DISTINCT
 
-    def sql(self, condition: str = "") -> str:
-        """The aggregate over rows, those that satisfy ``where`` and ``condition``."""
+    @property
+    def sql(self) -> str:
+        """The aggregate over the rows that satisfy ``where``."""
         match self.how:
             case How.COUNT:
                 call = "count(*)"
@@ -74,10 +73,11 @@ class Atom:
                 call = f"sum({self.column})"
             case How.DISTINCT:
                 call = f"count(DISTINCT {self.column})"
-            case How.QUANTILE:
-                call = f"quantile_cont(CAST({self.column} AS DOUBLE), {self.q})"
-        conditions = [f"({text})" for text in (self.where, condition) if text]
-        return f"{call} FILTER (WHERE {' AND '.join(conditions)})" if conditions else call
+        return f"{call} FILTER (WHERE {self.where})" if self.where else call
+
+
+#: Measures that see the rows of each cell.
+RowMeasure: TypeAlias = Quantile | Computed
 
 
 def count(measure: Number) -> Atom:
@@ -106,18 +106,6 @@ def mean_parts(measure: Mean) -> tuple[Atom, Atom]:
     return Atom(measure.fact, How.SUM, measure.column, measure.where), size
 
 
-def quantile_parts(measure: Quantile) -> tuple[Atom, Atom]:
-    """Quantile and the number of values behind it."""
-    where = " AND ".join(f"({text})" for text in (measure.where, f"{measure.column} IS NOT NULL") if text)
-    value = Atom(measure.fact, How.QUANTILE, measure.column, measure.where, measure.q, measure.per)
-    return value, count(Number(measure.fact, where, measure.per))
-
-
-def size(measure: Computed) -> Atom:
-    """How many rows numpy is handed."""
-    return Atom(measure.fact, How.COUNT, where=measure.where)
-
-
 def atoms(measure: Measure, grain: Grain) -> Iterator[Atom]:
     """Every elementary aggregate that a measure needs at this grain."""
     match measure:
@@ -131,16 +119,26 @@ def atoms(measure: Measure, grain: Grain) -> Iterator[Atom]:
             yield from atoms(measure.denominator, grain)
         case Mean():
             yield from mean_parts(measure)
-        case Quantile():
-            yield from quantile_parts(measure)
         case Previous():
             yield from atoms(measure.of, grain)
         case Derived():
             for one in measure.inputs.values():
                 yield from atoms(one, grain)
-        case Computed():
-            yield size(measure)
-        case Plan():
+        case Quantile() | Computed() | Plan():
+            return
+
+
+def row_measures(measure: Measure) -> Iterator[RowMeasure]:
+    """The parts of a measure that need rows."""
+    match measure:
+        case Quantile() | Computed():
+            yield measure
+        case Previous():
+            yield from row_measures(measure.of)
+        case Derived():
+            for one in measure.inputs.values():
+                yield from row_measures(one)
+        case _:
             return
 
 
@@ -172,18 +170,6 @@ def steps_back(measure: Measure) -> frozenset[int]:
             return frozenset({0})
 
 
-def rows_measures(measure: Measure) -> Iterator[Computed]:
-    """The parts of a measure that need rows."""
-    match measure:
-        case Computed():
-            yield measure
-        case Derived():
-            for one in measure.inputs.values():
-                yield from rows_measures(one)
-        case _:
-            return
-
-
 # ---------------------------------------------------------------- SQL
 
 
@@ -204,10 +190,20 @@ class Cut:
         """Whether a row counts for every department above its own."""
         return Axis.DEPARTMENT in self.grain
 
+    @property
+    def own_columns(self) -> tuple[str, ...]:
+        """The columns in the fact itself: the department instead of those above it."""
+        return tuple("department_id" if column == "ancestor_id" else column for column in self.columns)
+
 
 def dimensions(cuts: Iterable[Cut]) -> tuple[str, ...]:
-    """All columns of these cuts, each once, without the departments above."""
-    return tuple(dict.fromkeys(c for cut in cuts for c in cut.columns if c != "ancestor_id"))
+    """All columns of the fact that these cuts group by, each once."""
+    return tuple(dict.fromkeys(column for cut in cuts for column in cut.own_columns))
+
+
+def mask(columns: Sequence[str], dims: Sequence[str]) -> int:
+    """What ``GROUPING(dims)`` gives where only ``columns`` are grouped by: a bit for every dimension summed over."""
+    return sum(1 << (len(dims) - 1 - i) for i, dim in enumerate(dims) if dim not in columns)
 
 
 def segment_sql(bounds: Sequence[object]) -> tuple[str, list[object]]:
@@ -227,67 +223,64 @@ def segment_sql(bounds: Sequence[object]) -> tuple[str, list[object]]:
     return tree(0, len(bounds) - 2), params
 
 
-def cells_sql(fact: Fact, wanted: Sequence[Atom], dims: Sequence[str]) -> str:
-    """One scan of a fact: additive aggregates by segment, own department and every other axis."""
-    keys = list(dict.fromkeys(("segment", "department_id", *dims)))
-    values = [f"{atom.sql()} AS v{i}" for i, atom in enumerate(wanted)]
-    return f"SELECT {', '.join((*keys, *values))} FROM {fact.name} GROUP BY {', '.join(keys)}"
+def cells_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
+    """One scan of a fact: aggregates by segment for every cut, that of a department by own members."""
+    dims = dimensions(cuts)
+    sets = dict.fromkeys(", ".join(("segment", *cut.own_columns)) for cut in cuts)
+    values = (f"{atom.sql} AS v{i}" for i, atom in enumerate(wanted))
+    listed = ", ".join(("segment", f"{_grouping(dims)} AS cut_mask", *dims, *values))
+    return f"SELECT {listed} FROM {fact.name} GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
 
 
-def rolled_sql(source: str, fact: Fact, values: Sequence[str], cuts: Sequence[Cut]) -> str:
-    """Values of all cuts and all windows: window, cut number, the dimensions, the values.
-
-    ``source`` has a segment; cuts either all go through the department tree or none does.
-    """
-    dims = _grouped_by(cuts)
-    sets = ", ".join(f"({', '.join(_named('s.window_no', columns=cut.columns))})" for cut in cuts)
-    listed = ", ".join(("s.window_no", f"{_mask(dims)} AS cut_mask", *_named(columns=dims), *values))
-    return f"SELECT {listed} FROM {_windowed(source, fact, cuts[0])} GROUP BY GROUPING SETS ({sets})"
-
-
-def per_sql(fact: Fact, atom: Atom, cuts: Sequence[Cut]) -> str:
-    """A quantile of sums by ``atom.per``; the same columns as ``rolled_sql``."""
-    dims = _grouped_by(cuts)
-    sets = ", ".join(f"({', '.join(_named('s.window_no', columns=cut.columns))}, c.{atom.per})" for cut in cuts)
-    listed = ", ".join(
-        ("s.window_no", f"{_mask(dims)} AS cut_mask", *_named(columns=dims), f"sum({atom.column}) AS summed")
+def rolled_sql(cells: str, fact: Fact, count_of_values: int, cuts: Sequence[Cut]) -> str:
+    """Cells summed over the segments of every window; cuts, none of which goes through the tree, by their masks."""
+    dims = dimensions(cuts)
+    keys = ("s.window_no", "c.cut_mask", *(f"c.{dim}" for dim in dims))
+    return (
+        f"SELECT {', '.join(keys)}, {_sums(count_of_values)} FROM {_windowed(cells, fact)} GROUP BY {', '.join(keys)}"
     )
-    where = f" WHERE {atom.where}" if atom.where else ""
-    inner = f"SELECT {listed} FROM {_windowed(fact.name, fact, cuts[0])}{where} GROUP BY GROUPING SETS ({sets})"
-    keys = ", ".join(("window_no", "cut_mask", *dims))
-    value = Atom(fact, How.QUANTILE, "summed", q=atom.q).sql()
-    return f"SELECT {keys}, {value} AS v0 FROM ({inner}) AS summed_rows GROUP BY {keys}"
 
 
-def rows_sql(computed: Computed, cut: Cut) -> str:
-    """The rows of every cell of a cut, sorted by cell: window, key, the columns as ``v0`` …"""
-    keys = _named("s.window_no", columns=cut.columns)
-    values = [f"CAST({column} AS DOUBLE) AS v{i}" for i, column in enumerate(computed.columns)]
-    where = f" WHERE {computed.where}" if computed.where else ""
-    source = _windowed(computed.fact.name, computed.fact, cut)
-    return f"SELECT {', '.join((*keys, *values))} FROM {source}{where} ORDER BY {', '.join(keys)}"
+def climbed_sql(cells: str, fact: Fact, count_of_values: int, cut: Cut, dims: Sequence[str]) -> str:
+    """Cells of own members summed over windows and for every department above."""
+    keys = ("s.window_no", *_columns(cut))
+    return (
+        f"SELECT {', '.join(keys)}, {_sums(count_of_values)} FROM {_windowed(cells, fact, tree=True)} "
+        f"WHERE c.cut_mask = {mask(cut.own_columns, dims)} GROUP BY {', '.join(keys)}"
+    )
 
 
-def cut_mask(cut: Cut, cuts: Sequence[Cut]) -> int:
-    """What ``GROUPING`` gives for this cut among these: a bit for every dimension that is summed over."""
-    dims = _grouped_by(cuts)
-    return sum(1 << (len(dims) - 1 - i) for i, column in enumerate(dims) if column not in cut.columns)
+def distinct_sql(source: str, fact: Fact, wanted: Sequence[Atom], cut: Cut) -> str:
+    """Distinct counts of one cut, from the rows."""
+    keys = ("s.window_no", *_columns(cut))
+    values = ", ".join(f"CAST({atom.sql} AS DOUBLE) AS v{i}" for i, atom in enumerate(wanted))
+    return (
+        f"SELECT {', '.join(keys)}, {values} FROM {_windowed(source, fact, tree=cut.through_tree)} "
+        f"GROUP BY {', '.join(keys)}"
+    )
 
 
-def _grouped_by(cuts: Sequence[Cut]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(column for cut in cuts for column in cut.columns))
+def rows_sql(fact: Fact, dims: Sequence[str], columns: Sequence[str], wheres: Sequence[str]) -> str:
+    """The rows of a fact: segment, dimensions, columns as ``v0`` …, conditions as ``w0`` …; those that meet none are left out."""
+    values = [f"CAST({column} AS DOUBLE) AS v{i}" for i, column in enumerate(columns)]
+    conditions = [f"coalesce({where or 'TRUE'}, FALSE)" for where in wheres]
+    met = [f"{condition} AS w{i}" for i, condition in enumerate(conditions)]
+    return f"SELECT {', '.join(('segment', *dims, *values, *met))} FROM {fact.name} WHERE {' OR '.join(conditions)}"
 
 
-def _named(*first: str, columns: Iterable[str] = ()) -> list[str]:
-    """Columns with the table that they are taken from."""
-    return [*first, *(f"k.{column}" if column == "ancestor_id" else f"c.{column}" for column in columns)]
+def _columns(cut: Cut) -> tuple[str, ...]:
+    return tuple(f"k.{column}" if column == "ancestor_id" else f"c.{column}" for column in cut.columns)
 
 
-def _mask(dims: Sequence[str]) -> str:
-    return f"GROUPING({', '.join(_named(columns=dims))})" if dims else "0"
+def _grouping(dims: Sequence[str]) -> str:
+    return f"GROUPING({', '.join(dims)})" if dims else "0"
 
 
-def _windowed(source: str, fact: Fact, cut: Cut) -> str:
-    """Rows (or cells) of a fact, once for every window, and for every department above where the cut asks for them."""
-    tree = " JOIN kpi_closure AS k ON k.department_id = c.department_id" if cut.through_tree else ""
-    return f"{source} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment = c.segment{tree}"
+def _sums(count_of_values: int) -> str:
+    return ", ".join(f"CAST(sum(c.v{i}) AS DOUBLE) AS v{i}" for i in range(count_of_values))
+
+
+def _windowed(source: str, fact: Fact, *, tree: bool = False) -> str:
+    """Rows (or cells) once for every window, and for every department above if asked for."""
+    climb = " JOIN kpi_closure AS k ON k.department_id = c.department_id" if tree else ""
+    return f"{source} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment = c.segment{climb}"

@@ -4,8 +4,8 @@ Laws: one scan of a fact serves all its windows, grains and measures; nothing is
 see one state of the mirror; a KPI whose feeds were not copied has no samples and is named in ``Snapshot.absent``.
 
 How: every fact becomes a temporary table with the department of its manager and the segment of its moment (segments are
-the stretches between all window bounds). What adds up is summed once into cells (segment × axes), and cells are rolled up
-into windows, cuts (grouping sets) and departments (closure). What does not add up (medians, distinct counts, numpy) is
+the stretches between all window bounds). What adds up is summed once into cells (segment × keys of each cut, by grouping sets),
+and cells are rolled up into windows and departments (closure). What does not add up (distinct counts, medians, numpy) is
 grouped from the rows. Results become dense arrays per cut, measures are arithmetic on arrays.
 """
 
@@ -14,17 +14,18 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from b24metrics.kpi import aggregates
-from b24metrics.kpi.aggregates import Atom, Cut, How
+from b24metrics.kpi.aggregates import Atom, Cut, How, RowMeasure
 from b24metrics.kpi.catalogue import KPIS
-from b24metrics.kpi.cells import Cells, FloatArray, Groups, IntArray
+from b24metrics.kpi.cells import Cells, FloatArray
 from b24metrics.kpi.dimensions import PeopleFilter
 from b24metrics.kpi.facts import Fact
-from b24metrics.kpi.frames import Frame, Places, Values, samples
+from b24metrics.kpi.frames import Column, Frame, Places, Size, Values, samples
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import (
     Computed,
@@ -46,6 +47,7 @@ from b24metrics.kpi.model import (
 )
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.plans import PlanBook
+from b24metrics.kpi.rows import Coded, RowSet
 from b24metrics.kpi.windows import Window
 
 if TYPE_CHECKING:
@@ -117,14 +119,8 @@ class _Job:
     fact: Fact
     labels: tuple[str, ...]
     atoms: dict[Atom, None] = field(default_factory=dict)
-    computed: dict[Computed, None] = field(default_factory=dict)
+    row_measures: dict[RowMeasure, None] = field(default_factory=dict)
     cuts: dict[Cut, None] = field(default_factory=dict)
-
-    def split(self) -> Iterator[list[Cut]]:
-        """Cuts that can be grouped together: those through the department tree count a row several times."""
-        for through in (False, True):
-            if cuts := [cut for cut in self.cuts if cut.through_tree is through]:
-                yield cuts
 
 
 class _Round:
@@ -194,8 +190,8 @@ class _Round:
                     jobs.setdefault((fact, kpi.labels), _Job(fact, kpi.labels)).cuts[cut] = None
                 for atom in aggregates.atoms(kpi.measure, grain):
                     jobs[atom.fact, kpi.labels].atoms[atom] = None
-                for computed in aggregates.rows_measures(kpi.measure):
-                    jobs[computed.fact, kpi.labels].computed[computed] = None
+                for measure in aggregates.row_measures(kpi.measure):
+                    jobs[measure.fact, kpi.labels].row_measures[measure] = None
         return list(jobs.values())
 
     def _windows_of(self, fact: Fact) -> list[Window]:
@@ -213,74 +209,83 @@ class _Round:
 
     def _run(self, job: _Job) -> None:
         fact = job.fact
-        sums = [atom for atom in job.atoms if atom.adds_up]
-        keys = [atom for atom in job.atoms if atom.how is How.DISTINCT]
-        plain = [(atom, atom) for atom in sums]
+        sums = [(atom, atom) for atom in job.atoms if atom.adds_up]
+        keys = [atom for atom in job.atoms if not atom.adds_up]
+        source = fact.name
         if fact.solo:
             # A key that occurs once is counted like a row; only the few others need a set.
-            plain += [(Atom(fact, How.COUNT, where=_both(atom.where, fact.solo)), atom) for atom in keys]
-        self._sums(job, plain)
-        self._grouped(job, keys, f"(SELECT * FROM {fact.name} WHERE NOT {fact.solo})" if fact.solo else fact.name)
-        quantiles = [atom for atom in job.atoms if atom.how is How.QUANTILE]
-        self._grouped(job, [atom for atom in quantiles if atom.per is None], fact.name)
-        for atom in quantiles:
-            if atom.per is not None:
-                for cuts in job.split():
-                    self._keep(cuts, [atom], self._arrow(aggregates.per_sql(fact, atom, cuts)))
-        for computed in job.computed:
-            for cut in job.cuts:
-                self._compute(computed, cut)
+            sums += [(Atom(fact, How.COUNT, where=_both(atom.where, fact.solo)), atom) for atom in keys]
+            source = f"(SELECT * FROM {fact.name} WHERE NOT {fact.solo})"
+        if sums:
+            self._sum(job, [asked for asked, _ in sums], [kept for _, kept in sums])
+        for cut in job.cuts if keys else ():
+            self._keep(cut, keys, self._arrow(aggregates.distinct_sql(source, fact, keys, cut)))
+        if job.row_measures:
+            self._look_at_rows(job)
 
     def _arrow(self, sql: str) -> pa.Table:
         return self.ground.store.arrow(sql)
 
-    def _sums(self, job: _Job, wanted: Sequence[tuple[Atom, Atom]]) -> None:
-        """Everything that adds up: one scan into cells, the rest from them. Pairs: what is computed, what it is kept as."""
-        if not wanted:
-            return
-        asked, kept = zip(*wanted, strict=True)
-        cells = aggregates.cells_sql(job.fact, asked, aggregates.dimensions(job.cuts))
-        self.ground.store.execute(f"CREATE OR REPLACE TEMP TABLE kpi_cells AS {cells}")
-        values = [f"CAST(sum(c.v{i}) AS DOUBLE) AS v{i}" for i in range(len(asked))]
-        for cuts in job.split():
-            self._keep(cuts, kept, self._arrow(aggregates.rolled_sql("kpi_cells", job.fact, values, cuts)))
-        self.ground.store.execute("DROP TABLE kpi_cells")
-
-    def _grouped(self, job: _Job, wanted: Sequence[Atom], source: str) -> None:
-        """What does not add up, from the rows."""
-        if not wanted:
-            return
-        values = [f"CAST({atom.sql()} AS DOUBLE) AS v{i}" for i, atom in enumerate(wanted)]
-        for cuts in job.split():
-            self._keep(cuts, wanted, self._arrow(aggregates.rolled_sql(source, job.fact, values, cuts)))
-
-    def _keep(self, cuts: Sequence[Cut], wanted: Sequence[Atom], table: pa.Table) -> None:
-        """Put grouped rows into the frames of their cuts."""
-        windows: IntArray = table.column("window_no").to_numpy()
-        masks = table.column("cut_mask").to_numpy()
-        values = [np.asarray(table.column(f"v{i}").to_numpy(), dtype=np.float64) for i in range(len(wanted))]
+    def _sum(self, job: _Job, asked: Sequence[Atom], kept: Sequence[Atom]) -> None:
+        """Everything that adds up: one scan into cells, the rest from them."""
+        cuts, fact = list(job.cuts), job.fact
+        dims = aggregates.dimensions(cuts)
+        self.ground.store.execute(
+            f"CREATE OR REPLACE TEMP TABLE kpi_cells AS {aggregates.cells_sql(fact, asked, cuts)}"
+        )
+        rolled = self._arrow(aggregates.rolled_sql("kpi_cells", fact, len(asked), cuts))
+        masks = rolled.column("cut_mask").to_numpy()
         for cut in cuts:
-            rows = np.flatnonzero(masks == aggregates.cut_mask(cut, cuts))
-            positions = self.frames[cut].positions(_keys(table, cut.columns, rows))
-            for atom, column in zip(wanted, values, strict=True):
-                self.frames[cut].put(atom, windows[rows], positions, column[rows])
+            if cut.through_tree:
+                table = self._arrow(aggregates.climbed_sql("kpi_cells", fact, len(asked), cut, dims))
+            else:
+                table = rolled.filter(masks == aggregates.mask(cut.columns, dims))
+            self._keep(cut, kept, table)
 
-    def _compute(self, computed: Computed, cut: Cut) -> None:
-        """Hand the rows of every cell to numpy."""
-        table = self._arrow(aggregates.rows_sql(computed, cut))
-        keys = ("window_no", *cut.columns)
-        grouped = [table.column(name).to_pylist() for name in keys]
-        cells: list[tuple[Any, ...]] = list(zip(*grouped, strict=True))
-        starts = [i for i, cell in enumerate(cells) if i == 0 or cell != cells[i - 1]]
-        columns = {
-            name: np.asarray(table.column(f"v{i}").to_numpy(), dtype=np.float64)
-            for i, name in enumerate(computed.columns)
-        }
-        groups = Groups(np.array([*starts, len(cells)], dtype=np.int64), columns)
+    def _keep(self, cut: Cut, wanted: Sequence[Atom], table: pa.Table) -> None:
+        """Put grouped rows into the frame of their cut: keys by name, values as ``v0`` …"""
         frame = self.frames[cut]
-        windows = np.array([cells[start][0] for start in starts], dtype=np.int64)
-        positions = frame.positions(cells[start][1:] for start in starts)
-        frame.put(computed, windows, positions, computed.compute(groups))
+        positions = frame.positions(_keys(table, cut.columns))
+        windows = table.column("window_no").to_numpy()
+        for number, atom in enumerate(wanted):
+            values = np.asarray(table.column(f"v{number}").to_numpy(), dtype=np.float64)
+            frame.put(atom, windows, positions, values)
+
+    def _look_at_rows(self, job: _Job) -> None:
+        """Quantiles and numpy measures."""
+        fact, measures = job.fact, list(job.row_measures)
+        dims = aggregates.dimensions(job.cuts)
+        columns = list(dict.fromkeys(column for measure in measures for column in _columns(measure)))
+        wheres = list(dict.fromkeys(measure.where for measure in measures))
+        table = self._arrow(aggregates.rows_sql(fact, dims, columns, wheres))
+        spans: dict[int, list[int]] = {}
+        for window, segment in self.ground.spans[fact]:
+            spans.setdefault(window, []).append(segment)
+        rows = RowSet(
+            segment=np.asarray(table.column("segment").to_numpy(), dtype=np.int64),
+            dims={dim: _coded(table.column(dim)) for dim in dims},
+            columns={
+                name: np.asarray(table.column(f"v{i}").to_numpy(), dtype=np.float64) for i, name in enumerate(columns)
+            },
+            met={where: np.asarray(table.column(f"w{i}").to_numpy(), dtype=np.bool_) for i, where in enumerate(wheres)},
+            spans=spans,
+            ancestors=self._ancestors,
+        )
+        for cut in job.cuts:
+            frame = self.frames[cut]
+            for measure in measures:
+                for piece, keys in rows.values(measure, cut):
+                    positions = frame.positions(keys)[piece.codes] if keys else piece.codes
+                    windows = np.full(len(positions), piece.window)
+                    frame.put(measure, windows, positions, piece.values)
+                    frame.put(Size(measure), windows, positions, piece.sizes)
+
+    @cached_property
+    def _ancestors(self) -> Mapping[int, Sequence[int]]:
+        above: dict[int, list[int]] = {}
+        for department, ancestor in self.ground.scope.closure:
+            above.setdefault(department, []).append(ancestor)
+        return above
 
     # ------------------------------------------------------------ arithmetic
 
@@ -292,8 +297,8 @@ class _Round:
     def _values(self, measure: Measure, windows: Sequence[WindowId], frame: Frame, steps: int = 0) -> Values:
         numbers = [self._number(window_id, steps) for window_id in windows]
 
-        def taken(atom: Atom | Computed) -> FloatArray:
-            return frame.dense(atom)[numbers]
+        def taken(column: Column) -> FloatArray:
+            return frame.dense(column)[numbers]
 
         match measure:
             case Number():
@@ -307,11 +312,8 @@ class _Round:
             case Mean():
                 total, size = (taken(atom) for atom in aggregates.mean_parts(measure))
                 return Values(_divided(total, size), n=size)
-            case Quantile():
-                value, size = (taken(atom) for atom in aggregates.quantile_parts(measure))
-                return Values(value, n=size)
-            case Computed():
-                return Values(taken(measure), n=taken(aggregates.size(measure)))
+            case Quantile() | Computed():
+                return Values(taken(measure), n=taken(Size(measure)))
             case Plan():
                 return Values(self._plan(measure, numbers, frame))
             case Previous():
@@ -351,11 +353,23 @@ class _Round:
         return Values(measure.compute(cells).reshape(len(windows), len(frame.keys)))
 
 
-def _keys(table: pa.Table, columns: Sequence[str], rows: IntArray) -> Iterator[tuple[Any, ...]]:
-    """Key tuples of some rows."""
+def _keys(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
+    """Key tuples of the rows."""
     if not columns:
-        return iter([()] * len(rows))
-    return zip(*(table.column(name).take(rows).to_pylist() for name in columns), strict=True)
+        return iter([()] * table.num_rows)
+    return zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+
+
+def _coded(column: pa.ChunkedArray) -> Coded:
+    """A column of keys as numbers; NULL is a key like any other."""
+    encoded = column.combine_chunks().dictionary_encode("encode")
+    return Coded(np.asarray(encoded.indices.to_numpy(), dtype=np.int64), encoded.dictionary.to_pylist())
+
+
+def _columns(measure: RowMeasure) -> tuple[str, ...]:
+    if isinstance(measure, Computed):
+        return measure.columns
+    return (measure.column,) if measure.per is None else (measure.column, measure.per)
 
 
 def _divided(above: FloatArray, below: FloatArray) -> FloatArray:

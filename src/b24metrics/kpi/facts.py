@@ -145,29 +145,35 @@ WHERE e.portal = $portal AND e.deleted_at IS NULL AND NOT coalesce(e.is_recurrin
     needs=(DEAL_BURSTS,),
 )
 
-#: Rows of stage history of deals, each with what stood before it.
-_MOVES = """
-SELECT m.owner_id, m.id, m.kind, m.created_at, m.stage_id, m.semantics,
-    lag(m.semantics) OVER placed AS came_from, lead(m.created_at) OVER placed AS left_at
-FROM stage_moves AS m
-JOIN {owners} AS o ON o.id = m.owner_id
-WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
-WINDOW placed AS (PARTITION BY m.owner_id ORDER BY m.created_at, m.id)
-"""
-
-DEAL_MOVES = View("kpi_deal_moves", _MOVES.format(owners="kpi_deals", entity_type_id=2), needs=(DEALS,))
-
-#: What history says of a record: whether it was created closed, and since when it has stood in its last semantics.
-_PATHS = """
+# Where the row before the current stay and the first row of the stay share a second, ids tell which came later. Plain
+# aggregates on purpose: window functions would sort the whole history.
+_STAYS = """
+WITH moves AS (
+    SELECT m.owner_id, m.id, m.kind, m.created_at, coalesce(m.semantics, 'P') AS semantics,
+        coalesce(m.semantics, 'P') = o.semantics AS same
+    FROM stage_moves AS m
+    JOIN {owners} AS o ON o.id = m.owner_id
+    WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
+      AND o.semantics IN ('S', 'F')
+), others AS (
+    SELECT owner_id, max(created_at) AS last_at FROM moves WHERE NOT same GROUP BY owner_id
+)
 SELECT m.owner_id AS id,
     bool_or(m.kind = 1 AND m.semantics IN ('S', 'F')) AS created_closed,
-    max(CASE WHEN m.left_at IS NULL THEN m.semantics END) AS last_semantics,
-    max(CASE WHEN m.came_from IS DISTINCT FROM m.semantics THEN m.created_at END) AS stands_since
-FROM {moves} AS m
+    CASE
+        WHEN max(CASE WHEN m.same AND m.created_at = o.last_at THEN m.id END)
+            > max(CASE WHEN NOT m.same AND m.created_at = o.last_at THEN m.id END)
+        THEN max(o.last_at)
+        ELSE min(CASE WHEN m.same AND (o.last_at IS NULL OR m.created_at > o.last_at) THEN m.created_at END)
+    END AS closed_since
+FROM moves AS m
+LEFT JOIN others AS o ON o.owner_id = m.owner_id
 GROUP BY m.owner_id
 """
 
-DEAL_PATHS = View("kpi_deal_paths", _PATHS.format(moves="kpi_deal_moves"), needs=(DEAL_MOVES,))
+#: Closed deals: since when they have stood in their present semantics without a break (NULL where history does not end
+#: in it), and whether they were created closed.
+DEAL_STAYS = View("kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_type_id=2), needs=(DEALS,))
 
 # ---------------------------------------------------------------- deals
 
@@ -176,16 +182,16 @@ CLOSED_DEALS = Fact(
     "kpi_closed_deals",
     """
 WITH closed AS (
-    SELECT d.*, p.created_closed, y.starts_at AS close_date_at,
-        coalesce(CASE WHEN p.last_semantics = d.semantics THEN p.stands_since END, d.moved_at, y.starts_at) AS stands_since
+    SELECT d.*, s.created_closed, y.starts_at AS close_date_at,
+        coalesce(s.closed_since, d.moved_at, y.starts_at) AS closed_since
     FROM kpi_deals AS d
-    LEFT JOIN kpi_deal_paths AS p ON p.id = d.id
+    LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
     LEFT JOIN kpi_days AS y ON y.on_date = d.closes_on
     WHERE d.semantics IN ('S', 'F')
 )
 SELECT d.id,
-    CASE WHEN $by_close_date OR (d.imported AND d.created_closed) THEN coalesce(d.close_date_at, d.stands_since)
-        ELSE d.stands_since END AS happened_at,
+    CASE WHEN $by_close_date OR (d.imported AND d.created_closed) THEN coalesce(d.close_date_at, d.closed_since)
+        ELSE d.closed_since END AS happened_at,
     coalesce(z.manager_id, d.manager_id) AS manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency,
     CASE d.semantics WHEN 'S' THEN 'won' ELSE 'lost' END AS outcome,
     d.native_amount, coalesce(d.native_amount * f.factor, d.amount) AS amount
@@ -194,7 +200,7 @@ LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.se
 LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
 """,
     feeds=("deals",),
-    needs=(DEALS, DEAL_PATHS),
+    needs=(DEALS, DEAL_STAYS),
     kind="deal",
 )
 
@@ -225,33 +231,24 @@ WHERE d.semantics = 'P'
     state=True,
 )
 
-#: Which activity hangs on which lead (1) or deal (2): its bindings and its owner.
-ACTIVITY_LINKS = View(
-    "kpi_activity_links",
-    """
-SELECT b.entity_type_id, b.entity_id, b.activity_id
-FROM activity_bindings AS b
-WHERE b.portal = $portal AND b.entity_type_id IN (1, 2)
-UNION
-SELECT a.owner_type_id, a.owner_id, a.id
-FROM activities AS a
-WHERE a.portal = $portal AND a.deleted_at IS NULL AND a.owner_type_id IN (1, 2)
-""",
-    feeds=("activities",),
-)
-
 #: Deals in work, with what is planned for them (catalogue §7.1; §19: any open binding is an activity, items of incoming
 #: channels are not overdue, a deal created in the future lacks nothing).
 OPEN_DEAL_CARE = Fact(
     "kpi_open_deal_care",
     """
-WITH planned AS (
-    SELECT l.entity_id AS id,
-        bool_or(a.deadline_at < $now AND NOT coalesce(a.is_incoming_channel, FALSE)) AS overdue
+WITH pending AS (
+    SELECT a.id, a.owner_type_id, a.owner_id,
+        coalesce(a.deadline_at < $now, FALSE) AND NOT coalesce(a.is_incoming_channel, FALSE) AS overdue
     FROM activities AS a
-    JOIN kpi_activity_links AS l ON l.activity_id = a.id AND l.entity_type_id = 2
     WHERE a.portal = $portal AND a.deleted_at IS NULL AND NOT coalesce(a.completed, FALSE)
-    GROUP BY l.entity_id
+), bound AS (
+    SELECT b.entity_id AS id, p.overdue
+    FROM pending AS p
+    JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = p.id AND b.entity_type_id = 2
+    UNION ALL
+    SELECT p.owner_id, p.overdue FROM pending AS p WHERE p.owner_type_id = 2
+), planned AS (
+    SELECT id, bool_or(overdue) AS overdue FROM bound GROUP BY id
 )
 SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency,
     coalesce(p.overdue, FALSE) AS overdue,
@@ -261,7 +258,7 @@ LEFT JOIN planned AS p ON p.id = d.id
 WHERE d.semantics = 'P'
 """,
     feeds=("deals", "activities"),
-    needs=(DEALS, ACTIVITY_LINKS),
+    needs=(DEALS,),
     kind="deal",
     state=True,
 )
@@ -277,7 +274,7 @@ WITH legs AS (
         c.failed_code = '200' AND c.duration_seconds > 0 AS connected
     FROM phone_calls AS c
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
-      AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= $since - INTERVAL 1 DAY
+      AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= $since - INTERVAL '1 day'
 ), shared AS (
     SELECT l.call_id, min(l.started_at) AS started_at, min(l.id) AS call_key
     FROM legs AS l
@@ -316,26 +313,27 @@ WHERE e.portal = $portal AND e.deleted_at IS NULL
     needs=(LEAD_BURSTS,),
 )
 
-LEAD_MOVES = View("kpi_lead_moves", _MOVES.format(owners="kpi_leads", entity_type_id=1), needs=(LEADS,))
-LEAD_PATHS = View("kpi_lead_paths", _PATHS.format(moves="kpi_lead_moves"), needs=(LEAD_MOVES,))
+LEAD_STAYS = View("kpi_lead_stays", _STAYS.format(owners="kpi_leads", entity_type_id=1), needs=(LEADS,))
 
 #: New requests: leads, or deals that do not come from a lead (catalogue §7.2 "Population"; §19 "Entered by hand").
 ASKED_FOR = View(
     "kpi_asked_for",
     """
 WITH candidates AS (
-    SELECT 2 AS entity_type_id, d.id, d.created_at, d.manager_id, d.pipeline_id, d.source_id, d.semantics,
-        coalesce(p.stands_since, d.moved_at) AS stands_since, d.created_by_id, d.modified_by_id, d.moved_by_id,
-        d.modified_at, d.webform_id, d.imported, coalesce(p.created_closed, FALSE) AS created_closed
+    SELECT 2 AS entity_type_id, d.id, d.created_at, d.manager_id, d.pipeline_id, d.source_id,
+        CASE WHEN d.semantics <> 'P' THEN coalesce(s.closed_since, d.moved_at) END AS closed_at, d.created_by_id,
+        d.modified_by_id, d.moved_by_id, d.modified_at, d.webform_id, d.imported,
+        coalesce(s.created_closed, FALSE) AS created_closed
     FROM kpi_deals AS d
-    LEFT JOIN kpi_deal_paths AS p ON p.id = d.id
+    LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
     WHERE NOT $classic AND d.lead_id = 0
     UNION ALL
-    SELECT 1, l.id, l.created_at, l.manager_id, CAST(NULL AS INTEGER), l.source_id, l.semantics,
-        coalesce(l.closed_at, p.stands_since, l.moved_at), l.created_by_id, l.modified_by_id, l.moved_by_id,
-        l.modified_at, l.webform_id, l.imported, coalesce(p.created_closed, FALSE)
+    SELECT 1, l.id, l.created_at, l.manager_id, CAST(NULL AS INTEGER), l.source_id,
+        CASE WHEN l.semantics <> 'P' THEN coalesce(l.closed_at, s.closed_since, l.moved_at) END, l.created_by_id,
+        l.modified_by_id, l.moved_by_id, l.modified_at, l.webform_id, l.imported,
+        coalesce(s.created_closed, FALSE)
     FROM kpi_leads AS l
-    LEFT JOIN kpi_lead_paths AS p ON p.id = l.id
+    LEFT JOIN kpi_lead_stays AS s ON s.id = l.id
     WHERE $classic
 )
 SELECT *
@@ -346,29 +344,17 @@ WHERE created_at >= $since AND created_at < $now AND NOT imported AND NOT create
     AND source_id NOT LIKE '%|%' AND webform_id = 0
   ))
 """,
-    needs=(DEALS, DEAL_PATHS, LEADS, LEAD_PATHS),
+    needs=(DEALS, DEAL_STAYS, LEADS, LEAD_STAYS),
 )
 
-#: Everything that may be a reaction: who did what to which request, and when (catalogue §7.2 a–f; §19 "Reactions").
-#: ``contact``: reached for the client. ``talked``: a conversation took place.
+#: Everything that may be a reaction: who did what to which request, and when (catalogue §7.2 a-f; §19 "Reactions"). A
+#: touch may stand twice. ``contact``: reached for the client. ``talked``: a conversation took place.
 TOUCHES = View(
     "kpi_touches",
     """
-WITH spoken AS (
-    SELECT c.user_id, c.started_at, coalesce(c.duration_seconds, 0) AS duration_seconds, c.type_id,
-        coalesce(c.failed_code = '200' AND c.duration_seconds > 0, FALSE) AS talked,
-        c.crm_activity_id, c.crm_entity_type_id, c.crm_entity_id
-    FROM phone_calls AS c
-    WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
-      AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= $since - INTERVAL 1 DAY AND c.started_at < $now
-), called AS (
-    SELECT l.entity_type_id, l.entity_id, s.*
-    FROM spoken AS s JOIN kpi_activity_links AS l ON l.activity_id = s.crm_activity_id
-    UNION ALL
-    SELECT 1, s.crm_entity_id, s.* FROM spoken AS s WHERE s.crm_entity_type_id = 1
-), acted AS (
-    SELECT a.id, a.responsible_id, a.created_at, a.starts_at, coalesce(a.completed, FALSE) AS completed,
-        coalesce(a.direction, 0) AS direction,
+WITH deeds AS (
+    SELECT a.id, a.owner_type_id, a.owner_id, a.responsible_id, a.created_at, a.starts_at,
+        coalesce(a.completed, FALSE) AS completed, coalesce(a.direction, 0) AS direction,
         coalesce(k.kind, CASE
             WHEN a.provider_id = 'IMOPENLINES_SESSION' THEN 'chat'
             WHEN a.provider_id LIKE '%SENDER%' THEN 'bulk'
@@ -378,35 +364,57 @@ WITH spoken AS (
     FROM activities AS a
     LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
     WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $since OR a.starts_at >= $since)
-)
-SELECT r.entity_type_id, r.id, c.user_id, c.started_at AS touched_at,
-    c.started_at + c.duration_seconds * INTERVAL 1 SECOND AS touched_until, TRUE AS contact, c.talked
-FROM called AS c
-JOIN kpi_asked_for AS r ON r.entity_type_id = c.entity_type_id AND r.id = c.entity_id
-WHERE c.type_id IN (1, 4) OR c.talked
-UNION ALL
-SELECT r.entity_type_id, r.id, a.responsible_id,
-    CASE a.kind WHEN 'meeting' THEN a.starts_at ELSE a.created_at END, NULL, TRUE, FALSE
-FROM acted AS a
-JOIN kpi_activity_links AS l ON l.activity_id = a.id
-JOIN kpi_asked_for AS r ON r.entity_type_id = l.entity_type_id AND r.id = l.entity_id
-WHERE (a.kind IN ('email', 'chat') AND a.direction = 2) OR (a.kind = 'meeting' AND a.completed AND a.starts_at < $now)
-UNION ALL
-SELECT r.entity_type_id, r.id, CASE WHEN m.left_at IS NULL THEN r.moved_by_id ELSE r.manager_id END,
-    m.created_at, NULL, FALSE, FALSE
-FROM (
-    SELECT 2 AS entity_type_id, d.owner_id, d.kind, d.created_at, d.left_at FROM kpi_deal_moves AS d WHERE NOT $classic
+), counted AS (
+    SELECT d.id, d.owner_type_id, d.owner_id, d.responsible_id AS user_id,
+        CASE d.kind WHEN 'meeting' THEN d.starts_at ELSE d.created_at END AS touched_at,
+        CAST(NULL AS TIMESTAMPTZ) AS touched_until, FALSE AS talked
+    FROM deeds AS d
+    WHERE (d.kind IN ('email', 'chat') AND d.direction = 2)
+        OR (d.kind = 'meeting' AND d.completed AND d.starts_at < $now)
+), calls AS (
+    SELECT c.crm_activity_id AS id, c.crm_entity_type_id, c.crm_entity_id, c.user_id, c.started_at AS touched_at,
+        c.started_at + coalesce(c.duration_seconds, 0) * INTERVAL '1 second' AS touched_until, c.type_id,
+        coalesce(c.failed_code = '200' AND c.duration_seconds > 0, FALSE) AS talked
+    FROM phone_calls AS c
+    WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
+      AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= $since - INTERVAL '1 day' AND c.started_at < $now
+), made AS (
+    SELECT id, user_id, touched_at, touched_until, talked FROM counted
     UNION ALL
-    SELECT 1, l.owner_id, l.kind, l.created_at, l.left_at FROM kpi_lead_moves AS l WHERE $classic
-) AS m
-JOIN kpi_asked_for AS r ON r.entity_type_id = m.entity_type_id AND r.id = m.owner_id
-WHERE $edits_react AND m.kind <> 1
+    SELECT id, user_id, touched_at, touched_until, talked FROM calls WHERE type_id IN (1, 4) OR talked
+), linked AS (
+    SELECT b.entity_type_id, b.entity_id, m.user_id, m.touched_at, m.touched_until, m.talked
+    FROM made AS m
+    JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = m.id
+    UNION ALL
+    SELECT a.owner_type_id, a.owner_id, m.user_id, m.touched_at, m.touched_until, m.talked
+    FROM made AS m
+    JOIN activities AS a ON a.portal = $portal AND a.id = m.id
+    UNION ALL
+    SELECT 1, c.crm_entity_id, c.user_id, c.touched_at, c.touched_until, c.talked
+    FROM calls AS c
+    WHERE c.crm_entity_type_id = 1 AND (c.type_id IN (1, 4) OR c.talked)
+), moves AS (
+    SELECT r.entity_type_id, r.id, m.kind, m.created_at, r.manager_id, r.moved_by_id,
+        lead(m.id) OVER (PARTITION BY m.owner_id ORDER BY m.created_at, m.id) IS NULL AS is_last
+    FROM stage_moves AS m
+    JOIN kpi_asked_for AS r ON r.entity_type_id = m.entity_type_id AND r.id = m.owner_id
+    WHERE m.portal = $portal AND m.deleted_at IS NULL AND $edits_react
+)
+SELECT r.entity_type_id, r.id, l.user_id, l.touched_at, l.touched_until, TRUE AS contact, l.talked
+FROM linked AS l
+JOIN kpi_asked_for AS r ON r.entity_type_id = l.entity_type_id AND r.id = l.entity_id
 UNION ALL
-SELECT r.entity_type_id, r.id, r.modified_by_id, r.modified_at, NULL, FALSE, FALSE
+SELECT m.entity_type_id, m.id, CASE WHEN m.is_last THEN m.moved_by_id ELSE m.manager_id END, m.created_at,
+    CAST(NULL AS TIMESTAMPTZ), FALSE, FALSE
+FROM moves AS m
+WHERE m.kind <> 1
+UNION ALL
+SELECT r.entity_type_id, r.id, r.modified_by_id, r.modified_at, CAST(NULL AS TIMESTAMPTZ), FALSE, FALSE
 FROM kpi_asked_for AS r
-WHERE $edits_react AND r.modified_at > r.created_at + INTERVAL 5 SECOND
+WHERE $edits_react AND r.modified_at > r.created_at + INTERVAL '5 second'
 """,
-    needs=(ASKED_FOR, ACTIVITY_LINKS, DEAL_MOVES, LEAD_MOVES),
+    needs=(ASKED_FOR,),
 )
 
 #: New requests with the first reaction of the person responsible (catalogue §7.2). ``waited_until``: reaction, else
@@ -425,7 +433,7 @@ WITH reactions AS (
 )
 SELECT r.id, r.created_at AS happened_at, r.manager_id, r.pipeline_id, r.source_id,
     a.reacted_at IS NOT NULL AS answered,
-    coalesce(a.reacted_at, CASE WHEN r.semantics <> 'P' THEN r.stands_since END, $now) AS waited_until
+    coalesce(a.reacted_at, r.closed_at, $now) AS waited_until
 FROM kpi_asked_for AS r
 LEFT JOIN reactions AS a ON a.entity_type_id = r.entity_type_id AND a.id = r.id
 WHERE NOT coalesce(a.born_in_talk, FALSE)

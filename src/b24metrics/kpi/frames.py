@@ -19,13 +19,21 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from b24metrics.kpi.aggregates import Atom, Cut, How
+from b24metrics.kpi.aggregates import Atom, Cut, RowMeasure
 from b24metrics.kpi.cells import FloatArray, IntArray
 from b24metrics.kpi.dimensions import Scope
-from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Computed, Directory, Grain, Kpi, Sample, WindowId
+from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Directory, Grain, Kpi, Sample, WindowId
+from b24metrics.kpi.rows import Key
 
-Key: TypeAlias = tuple[int | str | None, ...]
-Column: TypeAlias = Atom | Computed
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Column: how many rows stand behind a quantile or a numpy measure."""
+
+    of: RowMeasure
+
+
+Column: TypeAlias = Atom | RowMeasure | Size
 
 
 class Row(IntEnum):
@@ -119,12 +127,12 @@ class Frame:
         return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
 
     def put(self, column: Column, windows: IntArray, positions: IntArray, values: FloatArray) -> None:
-        """Keep a piece of a column; pieces of one column do not overlap, save distinct counts, which are added up."""
+        """Keep a piece of a column. Pieces of counts and sums are added up, others do not overlap."""
         self.parts.setdefault(column, []).append((windows, positions, values))
 
     def dense(self, column: Column) -> FloatArray:
         """The column, shape (windows, keys)."""
-        adds_up = isinstance(column, Atom) and column.how is not How.QUANTILE
+        adds_up = isinstance(column, Atom | Size)
         found = np.full((self.window_count, len(self.keys)), 0.0 if adds_up else np.nan)
         for windows, positions, values in self.parts.get(column, ()):
             if adds_up:

@@ -56,6 +56,8 @@ class Ground:
     now: datetime
     options: KpiOptions = field(default_factory=KpiOptions)
     people_filter: PeopleFilter | None = None
+    #: (window number, segment) pairs of every fact whose table stands.
+    spans: dict[Fact, list[tuple[int, int]]] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
         if self.now.tzinfo is None:
@@ -292,7 +294,7 @@ class Ground:
         """
         made: list[str] = []
         self._lookups(made)
-        spans: list[tuple[str, int, int]] = []
+        self.spans.clear()
         reach: dict[View, datetime] = {}
         segments = {fact: Segments.of(asked) for fact, asked in wanted.items()}
         for fact in wanted:
@@ -303,15 +305,13 @@ class Ground:
                 self._make(view.name, view, reach[view], made)
         for fact, asked in wanted.items():
             self._place(fact, segments[fact].bounds, reach[fact], made)
-            if fact.state:
-                spans += [(fact.name, windows.index(window), 0) for window in asked]
-            else:
-                spans += [(fact.name, windows.index(asked[i]), segment) for i, segment in segments[fact].members]
+            members = ((i, 0) for i in range(len(asked))) if fact.state else segments[fact].members
+            self.spans[fact] = [(windows.index(asked[i]), segment) for i, segment in members]
+        spans = [(fact.name, *span) for fact, found in self.spans.items() for span in found]
         self._load("kpi_spans", {"fact": "string", "window_no": "int64", "segment": "int64"}, spans, made)
         yield
         # After a failure there is nothing to drop: the transaction takes the tables back.
-        for name in reversed(made):
-            self.store.execute(f"DROP TABLE {name}")
+        self.store.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("kpi_cells", *reversed(made))))
 
     def _reach(self, view: View, since: datetime, reach: dict[View, datetime]) -> None:
         reach[view] = min(since, reach.get(view, since))

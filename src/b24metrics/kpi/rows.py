@@ -1,0 +1,174 @@
+"""Quantiles and numpy measures over the rows of every cell, whole arrays at once.
+
+Laws: rows are grouped once per cut and then filtered per window, so that no window sorts anything again; a row counts once
+for every department above its own; NaN is nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from b24metrics.kpi.aggregates import Cut
+from b24metrics.kpi.cells import FloatArray, Groups, IntArray
+from b24metrics.kpi.model import Computed, Quantile
+
+BoolArray: TypeAlias = NDArray[np.bool_]
+Key: TypeAlias = tuple[int | str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A column of keys as numbers. ``codes``: shape (rows,), index into ``values``."""
+
+    codes: IntArray
+    values: Sequence[int | str | None]
+
+
+class Grouped(NamedTuple):
+    """Rows sorted by the cell they belong to.
+
+    ``rows``: index of a row, several times if it has several cells; ``codes``: its cell, ascending, index into ``keys``.
+    """
+
+    rows: IntArray
+    codes: IntArray
+    keys: list[Key]
+
+
+class Piece(NamedTuple):
+    """Values of one window: ``codes`` of its cells, one value and one size each."""
+
+    window: int
+    codes: IntArray
+    values: FloatArray
+    sizes: FloatArray
+
+
+@dataclass(frozen=True)
+class RowSet:
+    """Rows of one fact.
+
+    Attributes:
+        segment: of each row, shape (rows,). dims: column → coded keys. columns: name → values, NaN for NULL.
+        met: condition → whether each row meets it. spans: window number → its segments.
+        ancestors: department → the departments that its rows count for.
+    """
+
+    segment: IntArray
+    dims: Mapping[str, Coded]
+    columns: Mapping[str, FloatArray]
+    met: Mapping[str, BoolArray]
+    spans: Mapping[int, Sequence[int]]
+    ancestors: Mapping[int, Sequence[int]]
+
+    def values(self, measure: Quantile | Computed, cut: Cut) -> Iterator[tuple[Piece, list[Key]]]:
+        """One piece for every window, with the keys that its codes mean."""
+        rows = np.flatnonzero(self.met[measure.where])
+        if isinstance(measure, Quantile):
+            value = self.columns[measure.column]
+            rows = rows[~np.isnan(value[rows])]
+            rows = rows[np.argsort(value[rows], kind="stable")]
+        grouped = self._grouped(cut, rows)
+        segments = self.segment[grouped.rows]
+        spans = np.zeros(int(self.segment.max(initial=0)) + 1, dtype=np.bool_)
+        for window, spanned in self.spans.items():
+            spans[:] = False
+            spans[[segment for segment in spanned if segment < len(spans)]] = True
+            inside = spans[segments]
+            taken, codes = grouped.rows[inside], grouped.codes[inside]
+            if isinstance(measure, Quantile):
+                yield self._quantiles(measure, window, taken, codes), grouped.keys
+            else:
+                yield self._computed(measure, window, taken, codes), grouped.keys
+
+    # ------------------------------------------------------------ grouping
+
+    def _grouped(self, cut: Cut, rows: IntArray) -> Grouped:
+        """Rows sorted by cell; those of one cell keep their order."""
+        parts = [self.dims[column] for column in cut.own_columns]
+        coded = [Coded(part.codes[rows], part.values) for part in parts]
+        if cut.through_tree:
+            place = cut.columns.index("ancestor_id")
+            rows, coded = self._climbed(rows, coded, place)
+        codes, keys = _combined(coded, len(rows))
+        order = np.argsort(codes, kind="stable")
+        return Grouped(rows[order], codes[order], keys)
+
+    def _climbed(self, rows: IntArray, coded: list[Coded], place: int) -> tuple[IntArray, list[Coded]]:
+        """Repeat every row for each department above its own, itself included."""
+        own = coded[place]
+        above = [self.ancestors.get(d, ()) if isinstance(d, int) else () for d in own.values]
+        departments = sorted({department for chain in above for department in chain})
+        numbers = {department: number for number, department in enumerate(departments)}
+        lengths = np.array([len(chain) for chain in above], dtype=np.int64)
+        starts = np.cumsum(lengths) - lengths
+        flat = np.array([numbers[department] for chain in above for department in chain], dtype=np.int64)
+        times = lengths[own.codes]
+        repeated = np.repeat(np.arange(len(rows)), times)
+        nth = np.arange(len(repeated)) - np.repeat(np.cumsum(times) - times, times)
+        climbed = flat[starts[own.codes][repeated] + nth]
+        again = [Coded(part.codes[repeated], part.values) for part in coded]
+        again[place] = Coded(climbed, departments)
+        return rows[repeated], again
+
+    # ------------------------------------------------------------ computing
+
+    def _quantiles(self, measure: Quantile, window: int, rows: IntArray, codes: IntArray) -> Piece:
+        values = self.columns[measure.column][rows]
+        if measure.per is not None:
+            codes, values = _summed(codes, self.columns[measure.per][rows], values)
+        cells, starts, sizes = _runs(codes)
+        # Type 7: the quantile lies (n - 1) * q steps behind the smallest value.
+        reach = (sizes - 1) * measure.q
+        below = np.floor(reach).astype(np.int64)
+        low = values[starts + below]
+        high = values[starts + np.minimum(below + 1, sizes - 1)]
+        return Piece(window, cells, low + (reach - below) * (high - low), sizes.astype(np.float64))
+
+    def _computed(self, measure: Computed, window: int, rows: IntArray, codes: IntArray) -> Piece:
+        cells, starts, sizes = _runs(codes)
+        bounds = np.append(starts, len(codes)).astype(np.int64)
+        columns = {name: self.columns[name][rows] for name in measure.columns}
+        return Piece(window, cells, measure.compute(Groups(bounds, columns)), sizes.astype(np.float64))
+
+
+def _runs(codes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+    """Different codes of an ascending array, where each begins, how often it stands there."""
+    first = np.ones(len(codes), dtype=np.bool_)
+    first[1:] = codes[1:] != codes[:-1]
+    starts = np.flatnonzero(first)
+    return codes[starts], starts, np.diff(starts, append=len(codes))
+
+
+def _combined(coded: Sequence[Coded], count: int) -> tuple[IntArray, list[Key]]:
+    """Several columns of keys as one; no column is the one key of the company."""
+    codes = np.zeros(count, dtype=np.int64)
+    for part in coded:
+        codes = codes * max(len(part.values), 1) + part.codes
+    present, compact = np.unique(codes, return_inverse=True)
+    keys: list[Key] = []
+    for code in present.tolist():
+        key: list[int | str | None] = []
+        rest = code
+        for part in reversed(coded):
+            rest, position = divmod(rest, max(len(part.values), 1))
+            key.append(part.values[position])
+        keys.append(tuple(reversed(key)))
+    return compact.astype(np.int64), keys
+
+
+def _summed(codes: IntArray, per: FloatArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Values summed over equal ``per`` inside each cell, sorted by cell and sum."""
+    order = np.lexsort((per, codes))
+    codes, per, values = codes[order], per[order], values[order]
+    first = np.ones(len(codes), dtype=np.bool_)
+    first[1:] = (codes[1:] != codes[:-1]) | (per[1:] != per[:-1])
+    starts = np.flatnonzero(first)
+    sums = np.add.reduceat(values, starts) if len(starts) else values
+    order = np.lexsort((sums, codes[starts]))
+    return codes[starts][order], sums[order]
