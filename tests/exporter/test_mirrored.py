@@ -1,0 +1,178 @@
+"""Catching up: the past is copied beside the rounds, tried again when it failed, and let go at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from b24exporter.assembly import which_portal
+from b24exporter.board import Board
+from b24exporter.mirrored import FIRST_WAIT, RETRY_SECONDS, Mirrored
+from b24metrics.clock import HandClock
+from b24metrics.errors import ConfigError, NothingMirrored, Unreachable
+from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.schema import PORTALS
+from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.sync import FeedStatus, Progress, Report
+
+AT = datetime(2025, 3, 14, 9, tzinfo=UTC)
+
+
+class Stub:
+    """A Sync that only says what it was asked for."""
+
+    def __init__(self, clock: HandClock) -> None:
+        self.clock = clock
+        self.calls: list[str] = []
+        self.backfilled = False
+        self.on_backfill: Callable[[], Awaitable[None]] = self._at_once
+
+    async def _at_once(self) -> None:
+        self.backfilled = True
+
+    async def backfill(self) -> Report:
+        self.calls.append("backfill")
+        await self.on_backfill()
+        return Report(AT, {}, {})
+
+    async def round(self) -> Report:
+        self.calls.append("round")
+        return Report(AT, {}, {})
+
+    def status(self) -> list[FeedStatus]:
+        return [
+            FeedStatus(
+                feed.name,
+                feed.table.name,
+                7,
+                self.backfilled,
+                0 if self.backfilled else 100,
+                None,
+                None,
+                AT,
+                0.0,
+                0,
+                None,
+            )
+            for feed in standard()
+        ]
+
+
+@pytest.fixture
+def stub(clock: HandClock) -> Stub:
+    return Stub(clock)
+
+
+@pytest.fixture
+def source(stub: Stub, clock: HandClock) -> Mirrored:
+    source = Mirrored(None, "example.bitrix24.ru", standard(), clock, Board(0.0))
+    source.sync = stub
+    return source
+
+
+def catching_up(source: Mirrored, times: int = 1, between: Callable[[], None] = lambda: None) -> None:
+    async def run() -> None:
+        try:
+            for number in range(times):
+                if number:
+                    between()
+                await source.catch_up()
+                source.feeds()
+        finally:
+            await source.close()
+
+    asyncio.run(run())
+
+
+def test_the_past_is_copied_once_then_only_rounds(source: Mirrored, stub: Stub) -> None:
+    """A complete mirror costs one request per round."""
+    catching_up(source, times=3)
+
+    assert ["backfill", "round", "round", "round"] == stub.calls
+
+
+def test_a_long_backfill_does_not_hold_up_rounds(source: Mirrored, stub: Stub, clock: HandClock) -> None:
+    """After a little patience rounds go on beside it; the end of the source ends it."""
+    ended: list[str] = []
+
+    async def long() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    stub.on_backfill = long
+    catching_up(source, times=3)
+
+    assert ["backfill", "round", "round", "round"] == stub.calls
+    assert FIRST_WAIT == clock.elapsed
+    assert ["cancelled"] == ended
+
+
+def test_a_backfill_that_left_something_out_is_tried_again_later(
+    source: Mirrored, stub: Stub, clock: HandClock
+) -> None:
+    """A feed that may not be read is not asked for in every round."""
+
+    async def partly() -> None:
+        return None
+
+    stub.on_backfill = partly
+    catching_up(source, times=3)
+    assert 1 == stub.calls.count("backfill")
+
+    catching_up(source, between=lambda: None)
+    clock.move(RETRY_SECONDS)
+    catching_up(source)
+    assert 2 == stub.calls.count("backfill")
+
+
+def test_a_broken_backfill_breaks_the_round_and_begins_again(source: Mirrored, stub: Stub) -> None:
+    """What stops the backfill is the round's failure; the next round begins with it again."""
+
+    async def broken() -> None:
+        raise Unreachable("It does not answer.")
+
+    stub.on_backfill = broken
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="does not answer"):
+            catching_up(source)
+
+    assert ["backfill", "backfill"] == stub.calls
+
+
+def test_feeds_are_told_with_what_is_missing_and_how_often_they_are_due(source: Mirrored, stub: Stub) -> None:
+    """Rows, freshness, what is still to come; a directory read every ten minutes is not late after nine."""
+    feeds = {feed.name: feed for feed in source.feeds()}
+
+    assert (7, 100, AT.timestamp()) == (feeds["deals"].rows, feeds["deals"].pending, feeds["deals"].synced_at)
+    nine = (AT + timedelta(minutes=9)).timestamp()
+    assert (540.0, 0.0) == (feeds["deals"].lag(nine), feeds["users"].lag(nine))
+
+
+def test_progress_is_said_in_both_languages(source: Mirrored) -> None:
+    """Whoever waits for the first figures sees how far it is."""
+    source.progress(Progress("deals", 5, 10, 12_345, 50_000, 100.0, 300.0))
+
+    assert "12 345 records of about 50 000 (24 %)" in source._board.doing.en
+    assert "12 345 записей из примерно 50 000 (24 %)" in source._board.doing.ru
+
+
+def test_the_portal_of_a_mirror_is_found_or_asked_for() -> None:
+    """One portal is taken; of several one must be named; none, or a wrong name, is said."""
+    store = DuckStore()
+
+    with pytest.raises(NothingMirrored, match="sync first"):
+        which_portal(store)
+    store.upsert(PORTALS, [{"portal": "a.example"}])
+    assert "a.example" == which_portal(store)
+    store.upsert(PORTALS, [{"portal": "b.example"}])
+    with pytest.raises(ConfigError, match=r"a\.example, b\.example with --portal"):
+        which_portal(store)
+    assert "b.example" == which_portal(store, "b.example")
+    with pytest.raises(NothingMirrored, match=r"'c\.example'"):
+        which_portal(store, "c.example")
+    store.close()
