@@ -340,20 +340,20 @@ def test_rounds_may_run_beside_a_backfill(world: World, store: DuckStore, many_r
 
 def test_a_quiet_round_is_one_request(world: World, store: DuckStore) -> None:
     """One batch carries every feed; nothing has changed, so nothing else is asked."""
-    world.copy(store, rounds=2)
+    world.copy(store)
     line = world.line()
 
     async def work() -> None:
         async with world.sync(store, line) as sync:
             await sync.round()  # everything is due after a restart, directories and calendars too
             line.requests = 0
-            for _ in range(5):
+            for _ in range(3):
                 world.clock.move(60)
                 await sync.round()
 
     asyncio.run(work())
 
-    assert 5 == line.requests
+    assert 3 == line.requests
 
 
 def change_something(world: World) -> None:
@@ -425,7 +425,7 @@ def test_rounds_follow_whatever_happens(world: World, store: DuckStore, seed: in
     world.copy(store)
 
     async def day() -> None:
-        for _ in range(3):
+        for _ in range(2):
             line = world.line()
             async with world.sync(store, line, attempts=1) as sync:
                 for _ in range(4):
