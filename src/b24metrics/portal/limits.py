@@ -31,7 +31,8 @@ WINDOW = 600.0
 LONGEST = 45.0
 """Seconds that one request should take at most; the portal cuts it off at 60."""
 
-_SHARES = {"backfill": 0.85, "live": 0.98}
+_REQUESTS = {"backfill": 0.85, "live": 1.0}  # the bucket keeps a margin of its own
+_SECONDS = {"backfill": 0.85, "live": 0.98}
 _POLL = 0.5  # seconds until we look again when work under way stands in the way
 _BLIND_REST = 60.0  # seconds to rest after a refusal that nothing dates: the next minute may be forgiven
 _UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty commands in the first batch, not fifty
@@ -46,9 +47,14 @@ class Lane(StrEnum):
     BACKFILL = "backfill"
 
     @property
-    def share(self) -> float:
-        """The part of a budget that this lane may fill."""
-        return _SHARES[self.value]
+    def of_requests(self) -> float:
+        """The part of the bucket that this lane may fill."""
+        return _REQUESTS[self.value]
+
+    @property
+    def of_seconds(self) -> float:
+        """The part of a method's time that this lane may use."""
+        return _SECONDS[self.value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +125,7 @@ class _Account:
         self.metered = metered
         self.told: float | None = None  # the portal's own sum
         self.told_at = -math.inf  # by the portal's clock
+        self.peak = 0.0  # the most it has told since it last refused
         self.forgiven_at = -math.inf  # by ours: when the oldest minute of that sum is dropped
         self.spent: deque[list[float]] = deque()  # [forgotten at, seconds], by our own account
         self.under_way = 0.0
@@ -170,6 +177,7 @@ class _Account:
         if at < self.told_at:
             return
         self.told, self.told_at = timing.operating, at
+        self.peak = max(self.peak, self.told)
         if timing.reset_at is not None and timing.finish is not None:  # by the portal's clock, which may be wrong
             self.forgiven_at = now + min(max(0.0, timing.reset_at - timing.finish), WINDOW + 60)
         else:
@@ -180,17 +188,18 @@ class _Account:
         """The portal refuses the method."""
         self.refusals += 1
         self.metered = True
-        if sent_at < self.refused_at and now < self.rests_until:
+        if sent_at <= self.refused_at and now < self.rests_until:
             return  # sent before we knew
-        if self.told is not None and 0 < self.told < self.limit:
-            self.limit = max(1.0, self.told)  # a lower limit than the documented one
+        if 0 < self.peak < self.limit:
+            self.limit = max(1.0, self.peak)  # a lower limit than the documented one
+        self.peak = 0.0
         until = self.forgiven_at if self.forgiven_at > now else now + _BLIND_REST
         self.refused_at, self.rests_until = now, until
         self.told, self.forgiven_at = self.limit, until
 
     def answered(self, now: float, sent_at: float) -> None:
         """The portal has run the method: a rest that was still assumed is over."""
-        if sent_at >= self.refused_at:
+        if sent_at > self.refused_at:
             self.rests_until = min(self.rests_until, now)
 
     @property
@@ -423,7 +432,7 @@ class Gate:
             self._counts.paused += 1
             if self.bucket is not None:
                 self.bucket.fill(now)
-            if ticket.sent_at < self._paused_at:
+            if ticket.sent_at <= self._paused_at:
                 return  # sent before we knew: one burst is one refusal
             self._pauses += 1
             pause = min(_LONGEST_PAUSE, 2.0 ** (self._pauses - 1)) * (0.5 + self._chance.random())
@@ -462,13 +471,13 @@ class Gate:
         with self._lock:
             account = self._book.account(method)
             cost = max(account.cost, 1e-3)
-            room = self._book.room(self._now, method, lane.share)
+            room = self._book.room(self._now, method, lane.of_seconds)
             return max(1, min(wanted, MAX_COMMANDS, account.ceiling, int(min(LONGEST, room) / cost)))
 
     def rest(self, method: str, lane: Lane = Lane.LIVE) -> float:
         """Seconds until this method may be run again, whatever the request rate says; 0 means now."""
         with self._lock:
-            return self._book.delay(self._now, self._book.costs({method: 1}, batched=False), lane.share)
+            return self._book.delay(self._now, self._book.costs({method: 1}, batched=False), lane.of_seconds)
 
     def cost(self, method: str) -> float:
         """Seconds that one command of a method takes; nine of ten are faster."""
@@ -506,8 +515,8 @@ class Gate:
         return self.clock.monotonic()
 
     def _delay(self, now: float, costs: Mapping[str, float], lane: Lane) -> float:
-        bucket = self.bucket.delay(now, lane.share) if self.bucket is not None else 0.0
-        return max(bucket, self._pause_until - now, self._book.delay(now, costs, lane.share), 0.0)
+        bucket = self.bucket.delay(now, lane.of_requests) if self.bucket is not None else 0.0
+        return max(bucket, self._pause_until - now, self._book.delay(now, costs, lane.of_seconds), 0.0)
 
     def _reserve(self, now: float, work: Mapping[str, int], costs: Mapping[str, float], *, batched: bool) -> Ticket:
         if self.bucket is not None:
