@@ -28,7 +28,7 @@ from pydantic_settings import (
 
 from b24metrics.errors import CalendarError, ConfigError
 from b24metrics.kpi.options import TEST_PATTERN, ActivityKind, ClosedAtSource, KpiOptions, LeadMode
-from b24metrics.worktime import WorkCalendar
+from b24metrics.worktime import Calendars
 
 
 def _known_zone(name: str) -> str:
@@ -173,7 +173,7 @@ class Settings(BaseSettings):
             ConfigError: the working calendar cannot be meant; every mistake in it is named.
         """
         try:
-            company = WorkCalendar.parse(self.calendar) if self.calendar else None
+            book = Calendars.parse(self.calendar) if self.calendar else None
         except CalendarError as error:
             raise ConfigError(f"calendar: {error}") from None
         return KpiOptions(
@@ -191,7 +191,9 @@ class Settings(BaseSettings):
             test_pattern=self.scope.test_pattern,
             go_live=self.scope.go_live,
             migration_origins=self.scope.migration_origins,
-            calendar=company,
+            calendar=book.calendar if book else None,
+            department_calendars=book.departments if book else {},
+            employees=book.employees if book else (),
             **self.kpi.model_dump(),
         )
 
