@@ -10,6 +10,7 @@
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.dimensions import Person
 from b24metrics.kpi.evaluate import evaluate
+from b24metrics.kpi.explain import Record, explain
 from b24metrics.kpi.model import (
     COMPANY,
     DEPARTMENT,
@@ -39,10 +40,12 @@ __all__ = [
     "KpiOptions",
     "Part",
     "Person",
+    "Record",
     "Sample",
     "Snapshot",
     "Title",
     "Unit",
     "WindowId",
     "evaluate",
+    "explain",
 ]
