@@ -60,7 +60,7 @@ lint: $(VENV)/.dev  ## ruff, mypy, import floors
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-logo >/tmp/b24metrics-floors.$$$$ 2>&1 || { cat /tmp/b24metrics-floors.$$$$; exit 1; }; rm -f /tmp/b24metrics-floors.$$$$
+	@$(BIN)/lint-imports --no-logo --no-cache >/tmp/b24metrics-floors.$$$$ 2>&1 || { cat /tmp/b24metrics-floors.$$$$; exit 1; }; rm -f /tmp/b24metrics-floors.$$$$
 
 generate: $(VENV)/.dev  ## rebuild the committed files: dashboards, rules, metric list
 	@$(BIN)/b24grafana build
