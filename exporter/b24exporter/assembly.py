@@ -19,7 +19,7 @@ from b24exporter.collector import thresholds
 from b24exporter.daemon import Daemon, RoundOptions
 from b24exporter.health import Health
 from b24exporter.lifetime import live
-from b24exporter.mirrored import Mirrored
+from b24exporter.mirrored import Meter, Mirrored, no_meter
 from b24exporter.page import LAYOUT
 from b24exporter.server import bind, listen_on, make_server
 from b24exporter.web import Web, WebOptions, hosts_for
@@ -47,12 +47,14 @@ class Job:
     Attributes:
         read_settings: reads file, environment and command line; called again by a reload.
         announce: told the address under which the exporter answers.
+        meter: shows how the copying of the portal's past gets on, while it lasts.
         mirror_only: serve a mirror that is there; ask no portal. portal: which one, where the mirror holds several.
     """
 
     read_settings: Callable[[], Settings]
     clock: Clock
     announce: Callable[[str], None]
+    meter: Meter = no_meter
     mirror_only: bool = False
     portal: str | None = None
 
@@ -124,7 +126,7 @@ async def _source(job: Job, settings: Settings, address: str | None, board: Boar
     async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
         await _introduce(portal)
         store = DuckStore(settings.mirror.path)
-        source = Mirrored(store, portal.host, feeds, job.clock, board, gate=portal.gate.stats)
+        source = Mirrored(store, portal.host, feeds, job.clock, board, gate=portal.gate.stats, meter=job.meter)
         source.sync = Sync(
             portal,
             store,

@@ -13,7 +13,7 @@ import typer
 
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.console import doors, say
+from b24metrics.console import backfill_meter, doors, say
 
 # Commands import what they need themselves: `--help` must be quick.
 # ruff: noqa: PLC0415
@@ -121,7 +121,7 @@ def run(
 
         logging.getLogger("b24exporter").setLevel(logging.INFO)
         read = _reader(config, webhook, mirror, listen, web_config, ca, interval, pages=pages)
-        job = Job(read, SystemClock(), _announce, mirror_only=mirror_only, portal=portal)
+        job = Job(read, SystemClock(), _announce, backfill_meter, mirror_only=mirror_only, portal=portal)
         asyncio.run(run_exporter(job))
 
 

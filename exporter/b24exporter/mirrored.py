@@ -10,6 +10,7 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 
 from b24exporter.board import Board, FeedState, PortalFacts
@@ -33,6 +34,14 @@ RETRY_SECONDS = 600.0
 #: Seconds that the first round gives a backfill to end: a small portal is complete at once.
 FIRST_WAIT = 30.0
 
+Meter = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
+"""Shows how a backfill gets on, for as long as the context lasts."""
+
+
+def no_meter() -> AbstractContextManager[Callable[[Progress], None]]:
+    """Shows nothing."""
+    return nullcontext(lambda _: None)
+
 
 class Mirrored:
     """A daemon's source. ``sync`` None: there is only a mirror, nothing is asked."""
@@ -46,6 +55,7 @@ class Mirrored:
         board: Board,
         *,
         gate: Callable[[], GateStats] | None = None,
+        meter: Meter = no_meter,
     ) -> None:
         self.portal = portal
         self.gate = gate
@@ -56,6 +66,8 @@ class Mirrored:
         self._clock = clock
         self._board = board
         self._copying: asyncio.Task[Report] | None = None
+        self._meter = meter
+        self._show: Callable[[Progress], None] = lambda _: None
         self._complete = False
         self._tried_at: float | None = None
         self._facts: PortalFacts | None = None
@@ -78,7 +90,7 @@ class Mirrored:
         assert self.sync is not None
         if self._copying is None and self._wants_backfill():
             self._tried_at = self._clock.monotonic()
-            self._copying = asyncio.create_task(self.sync.backfill())
+            self._copying = asyncio.create_task(self._copy(self.sync))
             await self._first_patience(self._copying)
         if self._copying is not None and self._copying.done():
             copied, self._copying = self._copying, None
@@ -87,6 +99,10 @@ class Mirrored:
             report = copied.result()
             log.info("The past of the portal is copied: %d rows written.", sum(report.rows.values()))
         await self.sync.round()
+
+    async def _copy(self, sync: Sync) -> Report:
+        with self._meter() as self._show:
+            return await sync.backfill()
 
     def _wants_backfill(self) -> bool:
         if self._complete:
@@ -102,6 +118,7 @@ class Mirrored:
 
     def progress(self, stretch: Progress) -> None:
         """Say how far the backfill is; called in the event loop."""
+        self._show(stretch)
         percent = 100 * stretch.all_rows // max(1, stretch.all_expected)
         rows = f"{stretch.all_rows:,}".replace(",", " "), f"{stretch.all_expected:,}".replace(",", " ")
         self._board.doing = Title(
