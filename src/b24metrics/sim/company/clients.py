@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from b24metrics.sim import names
 from b24metrics.sim.company.dice import listed, quoted
-from b24metrics.sim.company.workshop import Workshop
+from b24metrics.sim.company.workshop import Workshop, numbered
 
 #: The company's own legal entity.
 MY_COMPANY_ID = 1
@@ -185,21 +185,24 @@ def _channels(shop: Workshop) -> None:
             """UPDATE w_lead SET has_phone = channel IN ('CALL', 'CALLBACK', 'WEBFORM') AND dice('lead.phone', lk) < 0.985 OR dice('lead.phone', lk) < 0.7,
             has_mail = channel = 'EMAIL' OR dice('lead.mail', lk) < 0.35"""
         )
+    shop.table(
+        "w_row",
+        f"""
+        SELECT * FROM (
+            SELECT t, 3, contact_id, 'PHONE', CASE WHEN dice('phone.mobile', key) < 0.5 THEN 'MOBILE' ELSE 'WORK' END, {typed_phone("phone_key")} FROM w_contact WHERE has_phone
+            UNION ALL SELECT t, 3, contact_id, 'EMAIL', 'WORK', {mail("abs(key)")} FROM w_contact WHERE has_mail
+            UNION ALL SELECT t, 3, contact_id, 'IM', 'OPENLINE', 'imol|' || replace(channel, '|', '|chat') || '|' || ck FROM w_contact WHERE has_chat
+            UNION ALL SELECT t, 4, company_id, 'PHONE', 'WORK', {typed_phone("ck + 20000000")} FROM w_client WHERE company_id IS NOT NULL AND dice('company.phone', ck) < 0.8
+            UNION ALL SELECT t, 4, company_id, 'EMAIL', 'WORK', 'info' || ck || '@' || ({listed(x for _, x in names.COMPANY_HEADS)})[1 + ck % {len(names.COMPANY_HEADS)}] || '.example'
+                FROM w_client WHERE company_id IS NOT NULL AND dice('company.mail', ck) < 0.6
+            {leads}
+        ) v(t, entity, element, type, sort, value) ORDER BY t, entity, element, type
+        """,
+    )
     shop.run(
         f"""
         INSERT INTO multifield BY NAME
-        SELECT row_number() OVER () AS "ID", entity AS "ENTITY_TYPE_ID", element AS "ELEMENT_ID", type AS "TYPE_ID", sort AS "VALUE_TYPE", value AS "VALUE"
-        FROM (
-            SELECT * FROM (
-                SELECT t, 3, contact_id, 'PHONE', CASE WHEN dice('phone.mobile', key) < 0.5 THEN 'MOBILE' ELSE 'WORK' END, {typed_phone("phone_key")} FROM w_contact WHERE has_phone
-                UNION ALL SELECT t, 3, contact_id, 'EMAIL', 'WORK', {mail("abs(key)")} FROM w_contact WHERE has_mail
-                UNION ALL SELECT t, 3, contact_id, 'IM', 'OPENLINE', 'imol|' || replace(channel, '|', '|chat') || '|' || ck FROM w_contact WHERE has_chat
-                UNION ALL SELECT t, 4, company_id, 'PHONE', 'WORK', {typed_phone("ck + 20000000")} FROM w_client WHERE company_id IS NOT NULL AND dice('company.phone', ck) < 0.8
-                UNION ALL SELECT t, 4, company_id, 'EMAIL', 'WORK', 'info' || ck || '@' || ({listed(x for _, x in names.COMPANY_HEADS)})[1 + ck % {len(names.COMPANY_HEADS)}] || '.example'
-                    FROM w_client WHERE company_id IS NOT NULL AND dice('company.mail', ck) < 0.6
-                {leads}
-            ) v(t, entity, element, type, sort, value) ORDER BY t, entity, element, type
-        )
+        SELECT {numbered("w_row")} AS "ID", entity AS "ENTITY_TYPE_ID", element AS "ELEMENT_ID", type AS "TYPE_ID", sort AS "VALUE_TYPE", value AS "VALUE" FROM w_row
         """
     )
-    shop.drop("w_contact")
+    shop.drop("w_contact", "w_row")

@@ -19,7 +19,9 @@ from b24metrics.sim.company.workshop import Workshop
 def build(shop: Workshop) -> None:
     """Make ``backstage.plan`` (user, first day of the month, amount in the base currency)."""
     company = shop.company
-    rates = "CASE currency " + " ".join(f"WHEN '{code}' THEN {company.rate(code)!r}" for code in ROUBLES) + " END"
+    rates = (
+        "CASE currency " + " ".join(f"WHEN '{code}' THEN {company.rate(code)!r}::DOUBLE" for code in ROUBLES) + " END"
+    )
     unit = max(1, round(10_000 * company.rate("RUB")))
     season = f"([{', '.join(map(str, SEASON))}])"
     shop.run(

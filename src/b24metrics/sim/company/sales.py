@@ -12,7 +12,7 @@ from b24metrics.sim.company.clients import MY_COMPANY_ID
 from b24metrics.sim.company.dice import choice, listed, quoted
 from b24metrics.sim.company.directories import INVOICE_PIPELINE, LOSS_FIELD, LOSS_OPTION, REGION_FIELD
 from b24metrics.sim.company.options import ROUBLES
-from b24metrics.sim.company.workshop import Workshop, placed
+from b24metrics.sim.company.workshop import Workshop, numbered, placed
 
 TEST_SHARE = 0.004
 #: Files of the former system.
@@ -70,13 +70,16 @@ def _marketing(key: str) -> str:
 
 def _history(shop: Workshop, entity: int, rows: str) -> None:
     """``rows``: owner, t, seq, type, category, sem, stage."""
+    shop.table("w_row", f"SELECT * FROM ({rows}) ORDER BY t, owner, seq")
     shop.run(
         f"""
         INSERT INTO stage_history BY NAME
-        SELECT {entity} AS "ENTITY_TYPE_ID", row_number() OVER () AS "ID", type AS "TYPE_ID", owner AS "OWNER_ID", t AS "CREATED_TIME", category AS "CATEGORY_ID", sem AS "STAGE_SEMANTIC_ID", stage AS "STAGE_ID"
-        FROM (SELECT * FROM ({rows}) ORDER BY t, owner, seq)
+        SELECT {entity} AS "ENTITY_TYPE_ID", {numbered("w_row")} AS "ID", type AS "TYPE_ID", owner AS "OWNER_ID", t AS "CREATED_TIME", category AS "CATEGORY_ID",
+            sem AS "STAGE_SEMANTIC_ID", stage AS "STAGE_ID"
+        FROM w_row
         """
     )
+    shop.drop("w_row")
 
 
 def _leads(shop: Workshop) -> None:
@@ -110,7 +113,9 @@ def _leads(shop: Workshop) -> None:
 
 def _deals(shop: Workshop) -> None:
     company = shop.company
-    rates = "CASE currency " + " ".join(f"WHEN '{code}' THEN {company.rate(code)!r}" for code in ROUBLES) + " END"
+    rates = (
+        "CASE currency " + " ".join(f"WHEN '{code}' THEN {company.rate(code)!r}::DOUBLE" for code in ROUBLES) + " END"
+    )
     foreign = choice(
         "dice('deal.currency', dk)",
         (0.955, quoted(company.base_currency)),
@@ -127,7 +132,7 @@ def _deals(shop: Workshop) -> None:
                 s.sem = 'P' AND s.t0 < {midnight} - 75600 AND dice('deal.swept', s.dk) < 0.03 AS swept,
                 {foreign} AS currency,
                 CASE WHEN s.sem = 'P' AND s.seq = 1 AND s.start = 1 THEN dice('deal.unpriced', s.dk) < 0.5 WHEN s.sem = 'P' THEN dice('deal.unpriced', s.dk) < 0.035 ELSE dice('deal.unpriced', s.dk) < 0.008 END AS unpriced,
-                around('deal.check', s.dk, p.median_check * p.usual_check * CASE WHEN s.repeat THEN 1.12 ELSE 1 END, 0.55) * {company.rate("RUB")!r} AS base_amount
+                around('deal.check', s.dk, p.median_check * p.usual_check * CASE WHEN s.repeat THEN 1.12 ELSE 1 END, 0.55) * {company.rate("RUB")!r}::DOUBLE AS base_amount
             FROM w_state s JOIN backstage.person p USING (user_id) LEFT JOIN w_client c USING (ck) LEFT JOIN edits e USING (dk)
         ), rated AS (SELECT *, {rates} AS rate FROM priced)
         SELECT * EXCLUDE (base_amount),
@@ -190,7 +195,7 @@ def _goods(shop: Workshop) -> None:
             FROM w_sale WHERE amount > 0 AND dice('goods', dk) < 0.82
         ), lines AS (
             SELECT b.*, k, 1 + whole('goods.what', dk * 4 + k, {len(names.GOODS)}) AS good,
-                round(({prices})[good] * {shop.company.rate("RUB")!r} / rate * (0.85 + 0.25 * dice('goods.price', dk * 4 + k)), 1) AS unit_price,
+                round((({prices})::DOUBLE[])[good] * {shop.company.rate("RUB")!r}::DOUBLE / rate * (0.85 + 0.25 * dice('goods.price', dk * 4 + k)), 1) AS unit_price,
                 floor(total / kinds / greatest(unit_price, 0.1))::BIGINT AS pieces,
                 CASE WHEN k = kinds THEN 1 ELSE greatest(pieces, 1) END AS quantity,
                 CASE WHEN k < kinds THEN (CASE WHEN pieces > 0 THEN unit_price ELSE floor(total / kinds * 10) / 10 END)::DECIMAL(18,2) END AS price

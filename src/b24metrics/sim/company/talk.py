@@ -9,7 +9,7 @@ from __future__ import annotations
 from b24metrics.sim import names
 from b24metrics.sim.company.clients import phone
 from b24metrics.sim.company.dice import choice, listed, quoted
-from b24metrics.sim.company.workshop import Workshop
+from b24metrics.sim.company.workshop import Workshop, numbered
 
 #: Lines of the company: own PBX, rented numbers.
 LINES = ("reg1337", "sip2", "sip5", "+74950000100")
@@ -58,9 +58,8 @@ def build(shop: Workshop) -> None:
     shop.table(
         "w_activity",
         """
-        SELECT row_number() OVER () AS id, * FROM (
-            SELECT e.*, to_hex(hash(e.key)) || '.' || e.starts_at AS call_id FROM w_event e WHERE owner_type IS NOT NULL AND coalesce(call_type, 0) <> 5 ORDER BY created_at, key
-        )
+        SELECT e.*, to_hex(hash(e.key)) || '.' || e.starts_at AS call_id FROM w_event e
+        WHERE owner_type IS NOT NULL AND coalesce(call_type, 0) <> 5 ORDER BY created_at, key
         """,
     )
     _activities(shop)
@@ -70,8 +69,8 @@ def build(shop: Workshop) -> None:
     shop.run(
         f"""
         INSERT INTO timeline_comment BY NAME
-        SELECT row_number() OVER () AS "ID", owner_id AS "ENTITY_ID", 'deal' AS "ENTITY_TYPE", t AS "CREATED", pick({listed(names.REMARKS)}, 'remark.text', key) AS "COMMENT", user_id AS "AUTHOR_ID"
-        FROM (SELECT * FROM w_remark ORDER BY t, key)
+        SELECT row_number() OVER (ORDER BY t, key) AS "ID", owner_id AS "ENTITY_ID", 'deal' AS "ENTITY_TYPE", t AS "CREATED", pick({listed(names.REMARKS)}, 'remark.text', key) AS "COMMENT", user_id AS "AUTHOR_ID"
+        FROM w_remark ORDER BY "ID"
         """
     )
     shop.table(
@@ -91,9 +90,9 @@ def _tasks(shop: Workshop) -> None:
         "w_task",
         f"""
         SELECT row_number() OVER (ORDER BY created_at, key) AS task_id, * FROM (
-            SELECT key, user_id, created_at, due_at, done_at, CASE owner_type WHEN 1 THEN 'L_' ELSE 'D_' END || owner_id AS bound, contact_id FROM w_event WHERE kind = 'task'
+            SELECT key, user_id, author_id, created_at, due_at, done_at, CASE owner_type WHEN 1 THEN 'L_' ELSE 'D_' END || owner_id AS bound, contact_id FROM w_event WHERE kind = 'task'
             UNION ALL
-            SELECT -(user_id * 4096 + n) * 4 - 2, user_id, t, t + 86400 * (1 + whole('office.due', user_id * 4096 + n, 9)),
+            SELECT -(user_id * 4096 + n) * 4 - 2, user_id, user_id, t, t + 86400 * (1 + whole('office.due', user_id * 4096 + n, 9)),
                 CASE WHEN t + waiting('office.done', user_id * 4096 + n, 4 * 86400) < {shop.now} THEN t + waiting('office.done', user_id * 4096 + n, 4 * 86400)::BIGINT END, NULL, NULL
             FROM (SELECT user_id, n, opens_at + 1800 + floor(length * 0.8 * dice('office.at', user_id * 4096 + n))::BIGINT AS t FROM backstage.work_day
                 WHERE opens_at BETWEEN {shop.since} AND {shop.now} AND dice('office.task', user_id * 4096 + n) < 0.03)
@@ -107,7 +106,7 @@ def _tasks(shop: Workshop) -> None:
         SELECT task_id AS "ID", pick({listed(names.TASK_SUBJECTS)}, 'task.title', key) AS "TITLE",
             CASE WHEN done_at IS NULL THEN CASE WHEN dice('task.begun', key) < 0.5 THEN 3 WHEN dice('task.begun', key) < 0.93 THEN 2 ELSE 6 END ELSE 5 END AS "STATUS",
             CASE WHEN done_at IS NOT NULL AND dice('task.mark', key) < 0.1 THEN CASE WHEN dice('task.bad', key) < 0.2 THEN 'N' ELSE 'P' END END AS "MARK",
-            user_id AS "CREATED_BY", created_at AS "CREATED_DATE", user_id AS "RESPONSIBLE_ID", user_id AS "CHANGED_BY",
+            author_id AS "CREATED_BY", created_at AS "CREATED_DATE", user_id AS "RESPONSIBLE_ID", user_id AS "CHANGED_BY",
             coalesce(done_at, created_at) AS "CHANGED_DATE", user_id AS "STATUS_CHANGED_BY", coalesce(done_at, created_at) AS "STATUS_CHANGED_DATE",
             CASE WHEN done_at IS NOT NULL THEN user_id END AS "CLOSED_BY", done_at AS "CLOSED_DATE", coalesce(done_at, created_at) AS "ACTIVITY_DATE", due_at AS "DEADLINE",
             CASE WHEN dice('task.logged', key) < 0.2 THEN 600 * (1 + whole('task.spent', key, 12)) END AS "TIME_SPENT_IN_LOGS",
@@ -125,24 +124,24 @@ def _activities(shop: Workshop) -> None:
     shop.run(
         f"""
         INSERT INTO activity BY NAME
-        SELECT id AS "ID", owner_id AS "OWNER_ID", owner_type AS "OWNER_TYPE_ID", {_by_kind(_TYPES, "6")} AS "TYPE_ID", {_by_kind(_PROVIDERS, "''")} AS "PROVIDER_ID",
+        SELECT {numbered("w_activity")} AS "ID", owner_id AS "OWNER_ID", owner_type AS "OWNER_TYPE_ID", {_by_kind(_TYPES, "6")} AS "TYPE_ID", {_by_kind(_PROVIDERS, "''")} AS "PROVIDER_ID",
             CASE kind WHEN 'call' THEN CASE WHEN call_type = 4 THEN 'CALLBACK' ELSE 'CALL' END WHEN 'chat' THEN {_line("channel")}::VARCHAR WHEN 'form' THEN (1 + abs(key // 7) % 3)::VARCHAR
                 ELSE {_by_kind(_PROVIDER_TYPES, "''")} END AS "PROVIDER_TYPE_ID",
-            coalesce(c.session_id, t.task_id, 0) AS "ASSOCIATED_ENTITY_ID", {subject} AS "SUBJECT", a.created_at AS "CREATED", greatest(a.created_at, coalesce(a.done_at, 0)) AS "LAST_UPDATED",
+            coalesce(c.session_id, t.task_id, 0) AS "ASSOCIATED_ENTITY_ID", {subject} AS "SUBJECT", w_activity.created_at AS "CREATED", greatest(w_activity.created_at, coalesce(w_activity.done_at, 0)) AS "LAST_UPDATED",
             starts_at AS "START_TIME", ends_at AS "END_TIME",
             -- what came in by itself has no deadline
-            CASE WHEN kind IN ('todo', 'task', 'call_plan', 'meeting') THEN a.due_at WHEN direction = 2 AND kind IN ('call', 'mail') THEN starts_at END AS "DEADLINE",
-            a.done_at IS NOT NULL AS "COMPLETED", CASE WHEN a.done_at IS NULL THEN 1 WHEN automatic THEN 3 ELSE 2 END AS "STATUS", a.user_id AS "RESPONSIBLE_ID",
+            CASE WHEN kind IN ('todo', 'task', 'call_plan', 'meeting') THEN w_activity.due_at WHEN direction = 2 AND kind IN ('call', 'mail') THEN starts_at END AS "DEADLINE",
+            w_activity.done_at IS NOT NULL AS "COMPLETED", CASE WHEN w_activity.done_at IS NULL THEN 1 WHEN automatic THEN 3 ELSE 2 END AS "STATUS", w_activity.user_id AS "RESPONSIBLE_ID",
             direction AS "DIRECTION", CASE WHEN kind = 'call' AND direction = 1 AND NOT connected THEN '{{"MISSED_CALL":true}}' END AS "SETTINGS",
-            CASE WHEN kind = 'call' THEN 'VI_' || call_id END AS "ORIGIN_ID", CASE WHEN kind = 'form' THEN 1 ELSE a.user_id END AS "AUTHOR_ID", CASE WHEN automatic THEN 1 ELSE a.user_id END AS "EDITOR_ID",
+            CASE WHEN kind = 'call' THEN 'VI_' || call_id END AS "ORIGIN_ID", CASE WHEN kind = 'form' THEN 1 ELSE coalesce(w_activity.author_id, w_activity.user_id) END AS "AUTHOR_ID", CASE WHEN automatic THEN 1 ELSE w_activity.user_id END AS "EDITOR_ID",
             CASE WHEN kind = 'chat' THEN '{{"USER_CODE":"' || {_connector("channel")} || '|' || {_line("channel")} || '|' || (5000 + c.session_id) || '|' || ({FIRST_GUEST} + abs(phone_key)) || '"}}' END AS "PROVIDER_PARAMS",
-            CASE WHEN kind = 'chat' AND a.done_at IS NOT NULL AND dice('chat.voted', key) < 0.3 THEN CASE WHEN dice('chat.mark', key) < 0.84 THEN 2 ELSE 1 END ELSE 0 END AS "RESULT_MARK",
-            CASE WHEN kind IN ('call', 'chat') THEN CASE WHEN connected OR kind = 'chat' AND a.done_at IS NOT NULL THEN 2 ELSE 1 END ELSE 0 END AS "RESULT_STATUS",
+            CASE WHEN kind = 'chat' AND w_activity.done_at IS NOT NULL AND dice('chat.voted', key) < 0.3 THEN CASE WHEN dice('chat.mark', key) < 0.84 THEN 2 ELSE 1 END ELSE 0 END AS "RESULT_MARK",
+            CASE WHEN kind IN ('call', 'chat') THEN CASE WHEN connected OR kind = 'chat' AND w_activity.done_at IS NOT NULL THEN 2 ELSE 1 END ELSE 0 END AS "RESULT_STATUS",
             CASE WHEN kind IN ('call', 'chat') THEN CASE WHEN call_type = 4 THEN 3 WHEN direction = 2 THEN 2 WHEN connected OR kind = 'chat' THEN 1 ELSE 4 END ELSE 0 END AS "RESULT_STREAM",
             direction = 1 AND kind IN ('call', 'mail', 'chat', 'form') AS "IS_INCOMING_CHANNEL",
             CASE WHEN {_transcribed("key")} THEN pick({listed(names.REMARKS)}, 'call.words', key) END AS "TRANSCRIPTION"
-        FROM w_activity a LEFT JOIN w_chat c USING (key) LEFT JOIN w_task t USING (key)
-        ORDER BY id
+        FROM w_activity LEFT JOIN w_chat c USING (key) LEFT JOIN w_task t USING (key)
+        ORDER BY "ID"
         """
     )
 
@@ -166,12 +165,12 @@ def _transcribed(key: str) -> str:
 def _bindings(shop: Workshop) -> None:
     """The owner, and beside a lead or deal its client."""
     shop.run(
-        """
+        f"""
         INSERT INTO activity_binding BY NAME
         SELECT id AS "ACTIVITY_ID", b.type AS "OWNER_TYPE_ID", b.element AS "OWNER_ID" FROM (
-            SELECT id, unnest([{'type': owner_type, 'element': owner_id}, {'type': 3, 'element': CASE WHEN owner_type <> 3 THEN contact_id END},
-                {'type': 4, 'element': CASE WHEN owner_type <> 4 THEN company_id END}]) AS b
-            FROM w_activity ORDER BY id
+            SELECT {numbered("w_activity")} AS id, unnest([{{'type': owner_type, 'element': owner_id}}, {{'type': 3, 'element': CASE WHEN owner_type <> 3 THEN contact_id END}},
+                {{'type': 4, 'element': CASE WHEN owner_type <> 4 THEN company_id END}}]) AS b
+            FROM w_activity
         ) WHERE b.element IS NOT NULL
         """
     )
@@ -184,8 +183,8 @@ def _phone_calls(shop: Workshop) -> None:
         "SELECT department_id, row_number() OVER (PARTITION BY department_id ORDER BY user_id) - 1 AS place, user_id FROM backstage.person WHERE kind = 'seller'",
     )
     shop.table("w_size", "SELECT department_id, count(*) AS size FROM w_member GROUP BY ALL")
-    calls = """
-        SELECT key, id, owner_type, owner_id, contact_id, company_id, phone_key, user_id, direction, connected, seconds, call_type, starts_at, ends_at, call_id, channel FROM w_activity WHERE kind = 'call'
+    calls = f"""
+        SELECT key, {numbered("w_activity")} AS id, owner_type, owner_id, contact_id, company_id, phone_key, user_id, direction, connected, seconds, call_type, starts_at, ends_at, call_id, channel FROM w_activity WHERE kind = 'call'
         UNION ALL
         SELECT key, NULL, owner_type, owner_id, contact_id, company_id, phone_key, user_id, direction, connected, seconds, call_type, starts_at, ends_at, to_hex(hash(key)) || '.' || starts_at, channel
         FROM w_event WHERE kind = 'call' AND (owner_type IS NULL OR call_type = 5)
@@ -214,9 +213,9 @@ def _phone_calls(shop: Workshop) -> None:
         + " ".join(f"WHEN {quoted(code)} THEN {quoted(text)}" for code, text in _REASONS.items())
         + " ELSE '' END"
     )
-    shop.run(
+    shop.table(
+        "w_row",
         f"""
-        INSERT INTO phone_call BY NAME
         WITH rows AS (
             -- a transferred call: the colleague's short leg is inside the span, the rest belongs to the main one
             SELECT c.* EXCLUDE (starts_at, seconds), 0 AS leg, c.starts_at + CASE WHEN l.transferred THEN l.held ELSE 0 END AS starts_at, c.seconds - CASE WHEN l.transferred THEN l.held ELSE 0 END AS seconds, ends_at AS over_at
@@ -225,12 +224,16 @@ def _phone_calls(shop: Workshop) -> None:
             SELECT c.* EXCLUDE (starts_at, seconds) REPLACE (l.other_id AS user_id, l.transferred AS connected), 1, c.starts_at, CASE WHEN l.transferred THEN l.held ELSE 0 END,
                 c.starts_at + CASE WHEN l.transferred THEN l.held ELSE least(12, c.ends_at - c.starts_at) END
             FROM w_call c JOIN w_leg l USING (key)
-        ), coded AS (
-            SELECT *, CASE WHEN connected THEN '200' WHEN direction = 1 OR leg = 1 THEN CASE WHEN dice('call.given_up', key) < 0.1 THEN '603-S' ELSE '304' END ELSE {missed} END AS code,
-                'call' AS kind, abs(hash(key) % 90000000)::BIGINT AS noise
-            FROM rows ORDER BY over_at, key, leg
         )
-        SELECT row_number() OVER () AS "ID", CASE WHEN call_type = 5 THEN 1 ELSE user_id END AS "PORTAL_USER_ID", ({listed(LINES)})[1 + user_id % {len(LINES)}] AS "PORTAL_NUMBER",
+        SELECT *, CASE WHEN connected THEN '200' WHEN direction = 1 OR leg = 1 THEN CASE WHEN dice('call.given_up', key) < 0.1 THEN '603-S' ELSE '304' END ELSE {missed} END AS code,
+                'call' AS kind, abs(hash(key) % 90000000)::BIGINT AS noise
+        FROM rows ORDER BY over_at, key, leg
+        """,
+    )
+    shop.run(
+        f"""
+        INSERT INTO phone_call BY NAME
+        SELECT {numbered("w_row")} AS "ID", CASE WHEN call_type = 5 THEN 1 ELSE user_id END AS "PORTAL_USER_ID", ({listed(LINES)})[1 + user_id % {len(LINES)}] AS "PORTAL_NUMBER",
             CASE WHEN channel = 'inside' THEN (100 + whole('call.inner', key, 100))::VARCHAR WHEN direction = 1 AND dice('call.hidden', key) < 0.004 THEN '' ELSE {phone("phone_key")} END AS "PHONE_NUMBER",
             call_id AS "CALL_ID", CASE WHEN channel = 'inside' THEN 'internal' WHEN call_type = 4 AND dice('call.category', key) < 0.5 THEN 'callback' ELSE 'external' END AS "CALL_CATEGORY",
             seconds AS "CALL_DURATION", starts_at AS "CALL_START_DATE",
@@ -243,10 +246,10 @@ def _phone_calls(shop: Workshop) -> None:
             CASE WHEN owner_type = 1 THEN owner_id WHEN company_id IS NOT NULL AND (contact_id IS NULL OR dice('call.company', key) < 0.3) THEN company_id ELSE contact_id END AS "CRM_ENTITY_ID",
             id AS "CRM_ACTIVITY_ID", CASE WHEN {_transcribed("key")} THEN 70000000 + noise END AS "TRANSCRIPT_ID", noise::VARCHAR AS "SESSION_ID",
             CASE WHEN {_recorded("key")} THEN seconds END AS "RECORD_DURATION", CASE WHEN {_recorded("key")} THEN 10000000 + noise END AS "RECORD_FILE_ID", call_type AS "CALL_TYPE"
-        FROM coded
+        FROM w_row
         """
     )
-    shop.drop("w_member", "w_size", "w_call", "w_leg")
+    shop.drop("w_member", "w_size", "w_call", "w_leg", "w_row")
 
 
 def _chats(shop: Workshop) -> None:
@@ -270,15 +273,20 @@ def _chats(shop: Workshop) -> None:
         FROM w_session ORDER BY session_id
         """
     )
+    shop.table(
+        "w_message",
+        f"""
+        SELECT session_id, 1 AS place, guest AS sender, starts_at AS t, 'Здравствуйте! Подскажите по срокам и цене.' AS text FROM w_session WHERE direction = 1
+        UNION ALL SELECT session_id, 2, 0, starts_at + 1, 'Обращение направлено сотруднику' FROM w_session WHERE direction = 1 AND starts_at + 1 <= {shop.now}
+        UNION ALL SELECT session_id, 3, user_id, answered_at, 'Добрый день! Сейчас посчитаю и отправлю предложение.' FROM w_session WHERE answered_at IS NOT NULL
+        UNION ALL SELECT session_id, 4, guest, answered_at + 60, 'Спасибо, жду.' FROM w_session WHERE answered_at + 60 <= least(ends_at, {shop.now}) AND dice('chat.thanks', key) < 0.7
+        ORDER BY t, session_id, place
+        """,
+    )
     shop.run(
         f"""
         INSERT INTO openline_message BY NAME
-        SELECT row_number() OVER () AS "ID", session_id AS "SESSION_ID", sender AS "SENDER_ID", t AS "DATE", text AS "TEXT" FROM (
-            SELECT session_id, 1 AS place, guest AS sender, starts_at AS t, 'Здравствуйте! Подскажите по срокам и цене.' AS text FROM w_session WHERE direction = 1
-            UNION ALL SELECT session_id, 2, 0, starts_at + 1, 'Обращение направлено сотруднику' FROM w_session WHERE direction = 1 AND starts_at + 1 <= {shop.now}
-            UNION ALL SELECT session_id, 3, user_id, answered_at, 'Добрый день! Сейчас посчитаю и отправлю предложение.' FROM w_session WHERE answered_at IS NOT NULL
-            UNION ALL SELECT session_id, 4, guest, answered_at + 60, 'Спасибо, жду.' FROM w_session WHERE answered_at + 60 <= least(ends_at, {shop.now}) AND dice('chat.thanks', key) < 0.7
-        ) ORDER BY t, session_id, place
+        SELECT {numbered("w_message")} AS "ID", session_id AS "SESSION_ID", sender AS "SENDER_ID", t AS "DATE", text AS "TEXT" FROM w_message
         """
     )
-    shop.drop("w_session")
+    shop.drop("w_session", "w_message")

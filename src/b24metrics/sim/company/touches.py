@@ -124,8 +124,8 @@ def _contacts(shop: Workshop) -> None:
             t AS starts_at, t + CASE WHEN kind IN ('dial', 'ring') THEN seconds + whole('call.rings', key, 25) WHEN kind = 'chat' THEN 300 + whole('chat.long', key, 2400) ELSE 0 END AS ends_at,
             CASE WHEN kind = 'chat' THEN t ELSE ends_at END AS created_at, NULL::BIGINT AS due_at,
             -- an incoming letter waits for its answer, sometimes for ever
-            CASE WHEN kind = 'answer' THEN CASE WHEN dice('mail.answered', key) < 0.9 + 0.08 * orderly THEN ends_at + waiting('mail.answer', key, 7200)::BIGINT END ELSE ends_at END AS done_at,
-            FALSE AS automatic, channel
+            CASE WHEN kind = 'answer' THEN CASE WHEN dice('mail.answered', key) < 0.9 + 0.08 * orderly THEN CASE WHEN ends_at + waiting('mail.answer', key, 7200) <= {shop.now} THEN ends_at + waiting('mail.answer', key, 7200)::BIGINT END END ELSE ends_at END AS done_at,
+            FALSE AS automatic, channel, actor AS author_id
         FROM ({placed(source, columns)}) WHERE ends_at <= {shop.now}
         """,
     )
@@ -177,7 +177,7 @@ def _plans(shop: Workshop) -> None:
             coalesce(due_at, created_at) AS starts_at, starts_at + CASE WHEN kind = 'meeting' THEN 3600 ELSE 0 END AS ends_at, created_at,
             CASE WHEN t <= {shop.now} AND (kind <> 'meeting' OR ends_at <= {shop.now})
                 THEN greatest(t, created_at + 60, CASE WHEN kind = 'meeting' THEN ends_at ELSE 0 END) END AS done_at,
-            coalesce(CASE WHEN done_at IS NULL THEN plan_actor ELSE actor END, planner) AS user_id,
+            coalesce(CASE WHEN done_at IS NULL THEN plan_actor ELSE actor END, planner) AS user_id, planner AS author_id,
             CASE WHEN kind = 'call_plan' THEN 2 ELSE 0 END AS direction, FALSE AS connected, 0 AS seconds,
             done_at IS NOT NULL AND swept AND dice('plan.robot', key) < 0.5 AS automatic, channel
         FROM ({third})
@@ -239,8 +239,8 @@ def _strangers(shop: Workshop) -> None:
         SELECT -(seed * 64 + j) * 4 AS key, user_id, opens_at + (length * along({WORK.knots}, dice2('cold.hour', seed, j)))::BIGINT AS t, 'dial' AS kind, TRUE AS on_duty, connect * 0.8 AS connect, talk * 0.75 AS talk
         FROM cold, generate_series(1, least(dials, 63)) g(j)
         UNION ALL
-        SELECT -r.key * 4 - 1, r.user_id, r.asked_at, CASE WHEN dice('stranger.kind', r.key) < 0.9 THEN 'ring' WHEN dice('stranger.kind', r.key) < 0.95 THEN 'inside' ELSE 'notice' END,
-            d.opens_at IS NOT NULL AND r.asked_at < d.opens_at + d.length, 0.84, p.talk * 0.8
+        SELECT -r.key * 4 - 1, r.user_id, r.asked_at, CASE WHEN dice('stranger.kind', r.key) < 0.9 THEN 'ring' WHEN dice('stranger.kind', r.key) < 0.97 THEN CASE WHEN r.asked_at < d.opens_at + d.length THEN 'inside' ELSE 'ring' END ELSE 'notice' END,
+            coalesce(r.asked_at < d.opens_at + d.length, FALSE), 0.84, p.talk * 0.8
         FROM ({drawn(f"SELECT {1 << 30} + k AS key, 'ring' AS kind FROM generate_series(1, {incoming}) g(k)")}) r
         JOIN backstage.person p ON p.user_id = r.user_id ASOF LEFT JOIN backstage.work_day d ON d.user_id = r.user_id AND r.asked_at >= d.opens_at
         """,

@@ -37,7 +37,7 @@ class Workshop:
         return int(row[0]) if row and row[0] is not None else 0
 
     def table(self, name: str, sql: str) -> None:
-        """Make a working table of a query's rows, in their order."""
+        """Make a working table of a query's rows, in their order; after an ORDER BY `numbered` numbers them."""
         self.run(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}")
 
     def rows(self, name: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
@@ -70,6 +70,15 @@ class Workshop:
     def local_date(self, instant: str) -> str:
         """Calendar date of an instant on the portal's wall, as SQL."""
         return f"(to_timestamp({instant}) AT TIME ZONE {dice.quoted(self.company.zone)})::DATE"
+
+
+def numbered(table: str) -> str:
+    """Place of a row in a working table that was made sorted, from 1, as SQL.
+
+    A ``row_number() OVER ()`` above a sorted subquery will not do: the optimiser may number before it sorts. Rows of a
+    transaction not yet committed have row ids from somewhere high, hence the difference.
+    """
+    return f"({table}.rowid - (SELECT min(rowid) FROM {table}) + 1)"
 
 
 def literal(value: object) -> str:
