@@ -14,7 +14,9 @@ from b24metrics.sim.server import Sim
 from .conftest import Asker, deals
 
 
-@pytest.mark.parametrize("tail", ["server.time", "server.time.json", "server.time/", "SERVER.Time", "Server.TIME.json/"])
+@pytest.mark.parametrize(
+    "tail", ["server.time", "server.time.json", "server.time/", "SERVER.Time", "Server.TIME.json/"]
+)
 @pytest.mark.parametrize("verb", ["GET", "POST"])
 def test_addresses_take_many_forms(sim: Sim, http: httpx.Client, verb: str, tail: str) -> None:
     """With and without ``.json``, with a slash at the end, in any case, by GET and POST."""
@@ -45,9 +47,7 @@ def test_query_json_form_and_multipart_mean_the_same(sim: Sim, ask: Asker) -> No
 def test_body_wins_over_query(sim: Sim, ask: Asker) -> None:
     """Both are merged; where both name a parameter, the body's counts."""
     deals(sim, 3)
-    answer = ask.http.post(
-        sim.webhook + "crm.deal.list?filter[ID]=1&select[]=ID", json={"filter": {"ID": 2}}
-    ).json()
+    answer = ask.http.post(sim.webhook + "crm.deal.list?filter[ID]=1&select[]=ID", json={"filter": {"ID": 2}}).json()
 
     assert [{"ID": "2"}] == answer["result"]
 

@@ -231,13 +231,13 @@ _ORIGIN = _text("ORIGIN_ID")
 _ORIGIN_VERSION = _text("ORIGIN_VERSION")
 _LOCATION = _text("LOCATION_ID", type="location")
 _COMPANY = _field("COMPANY_ID", Kind.REF, empty="0", item_empty=0, type="crm_company")
-_CONTACT = _field("CONTACT_ID", Kind.REF, item_empty=0, type="crm_contact")
+_CONTACT = _field("CONTACT_ID", Kind.REF, item_empty=0, type="crm_contact", deprecated=True)
 _CONTACTS = _field("CONTACT_IDS", Kind.INTS, legacy=False, type="crm_contact")
 _LEAD = _field("LEAD_ID", Kind.REF, type="crm_lead")
 _OBSERVERS = _field("OBSERVERS", Kind.INTS, legacy=False, type="user")
 _HAS = (_flag("HAS_PHONE"), _flag("HAS_EMAIL"), _flag("HAS_IMOL"))
 _ADDRESS = tuple(
-    Field(f"ADDRESS{tail}", Kind.TEXT, stored=False, deprecated=True)
+    Field(f"ADDRESS{tail}", Kind.TEXT, stored=False)
     for tail in ("", "_2", "_CITY", "_POSTAL_CODE", "_REGION", "_PROVINCE", "_COUNTRY", "_LOC_ADDR_ID")
 )
 _PERSON = (
@@ -408,7 +408,7 @@ COMPANY = Table(
         _ASSIGNED,
         _CREATED_BY,
         _MODIFY_BY,
-        Field("BANKING_DETAILS", Kind.TEXT, stored=False, deprecated=True),
+        Field("BANKING_DETAILS", Kind.TEXT, stored=False),
         _field("INDUSTRY", Kind.STATUS, directory="INDUSTRY"),
         _field("REVENUE", Kind.NUMBER, default="0"),
         _CURRENCY,
@@ -423,13 +423,13 @@ COMPANY = Table(
         _ORIGINATOR,
         _ORIGIN,
         _ORIGIN_VERSION,
-        *(Field(f.name, Kind.TEXT, stored=False, deprecated=True) for f in _ADDRESS[:-1]),
-        Field("ADDRESS_COUNTRY_CODE", Kind.TEXT, stored=False, deprecated=True),
+        *(Field(f.name, Kind.TEXT, stored=False) for f in _ADDRESS[:-1]),
+        Field("ADDRESS_COUNTRY_CODE", Kind.TEXT, stored=False),
         _ADDRESS[-1],
-        Field("ADDRESS_LEGAL", Kind.TEXT, stored=False, deprecated=True),
-        *(Field(f"REG_{f.name}", Kind.TEXT, stored=False, deprecated=True) for f in _ADDRESS[:-1]),
-        Field("REG_ADDRESS_COUNTRY_CODE", Kind.TEXT, stored=False, deprecated=True),
-        Field("REG_ADDRESS_LOC_ADDR_ID", Kind.TEXT, stored=False, deprecated=True),
+        Field("ADDRESS_LEGAL", Kind.TEXT, stored=False),
+        *(Field(f"REG_{f.name}", Kind.TEXT, stored=False) for f in _ADDRESS[:-1]),
+        Field("REG_ADDRESS_COUNTRY_CODE", Kind.TEXT, stored=False),
+        Field("REG_ADDRESS_LOC_ADDR_ID", Kind.TEXT, stored=False),
         *_utm(),
         _ACTIVE_BY,
         _ACTIVE_AT,

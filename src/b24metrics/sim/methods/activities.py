@@ -132,7 +132,7 @@ def activity_fields(_call: Call) -> object:
         ("FILES", "diskfile"),
         ("WEBDAV_ELEMENTS", "diskfile"),
     ):
-        described[name] = describe(Field(name, Kind.TEXTS, type=kind))
+        described[name] = describe(Field(name, Kind.TEXTS, type=kind, deprecated=name == "WEBDAV_ELEMENTS"))
     return described
 
 

@@ -19,6 +19,10 @@ from b24metrics.sim.tables import EntityType, Field, Kind
 FOREIGN_TYPES = frozenset({5, 8, 14})
 
 
+#: Types of references whose description names the type of the other side.
+_PARENTS = {"crm_lead": 1, "crm_deal": 2, "crm_company": 4, "crm_quote": 7}
+
+
 def hand(call: Call) -> Hand:
     """The caller as the one who writes."""
     return Hand(call.now, call.user_id, php.text(call.arg("auth_connector")))
@@ -185,7 +189,10 @@ def describe(field: Field) -> dict[str, object]:
         entry["isDeprecated"] = True
     if field.directory:
         entry["statusType"] = field.directory
-    return {**entry, "title": field.title}
+    entry["title"] = field.title
+    if field.vendor_type in _PARENTS and not field.multiple:
+        entry["settings"] = {"parentEntityTypeId": _PARENTS[field.vendor_type]}
+    return entry
 
 
 def describe_user_field(call: Call, field: UserField) -> dict[str, object]:
