@@ -30,6 +30,7 @@ from b24metrics.errors import ConfigError, NothingMirrored, PortalFault, TryLate
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import DuckStore, Store
 from b24metrics.mirror.sync import Sync
 from b24metrics.portal import AsyncPortal
@@ -68,12 +69,14 @@ async def run_exporter(job: Job) -> None:
     settings = job.read_settings()
     address = None if job.mirror_only else address_of(settings)
     options = settings.kpi_options()
+    if settings.plans_file is not None:
+        read_plans(settings.plans_file)  # told now rather than in the log of the first round
     web_config = WebConfig(settings.exporter.web_config_file)
     host, port = listen_on(settings.exporter.listen)
     board = Board(job.clock.now())
     with closing(bind(host, port)) as listener:
         async with _source(job, settings, address, board) as source:
-            source.options = options
+            source.options, source.plans_file = options, settings.plans_file
             daemon = Daemon(board, source, job.clock, _round_options(settings, options))
             exporter = _Exporter(job, settings, source, daemon, web_config)
             health = Health(board, job.clock, VERSION, gate=source.gate, working_now=source.works_at)
@@ -198,15 +201,17 @@ class _Exporter:
     web_config: WebConfig
 
     async def reload(self) -> None:
-        """Take over what can be taken over while running: definitions and bounds of KPIs, users, certificates.
+        """Take over what can be taken over while running: definitions and bounds of KPIs, plans, users, certificates.
 
         Raises:
             ConfigError: something is wrong; nothing was taken over.
         """
         fresh = self.job.read_settings()
         options = fresh.kpi_options()
+        if fresh.plans_file is not None:
+            read_plans(fresh.plans_file)
         self.web_config.reload()
-        self.source.options = options
+        self.source.options, self.source.plans_file = options, fresh.plans_file
         self.daemon.options = _round_options(fresh, options)
         fixed = [name for name, read in _FIXED.items() if read(fresh) != read(self.settings)]
         if fixed:

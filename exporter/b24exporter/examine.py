@@ -11,6 +11,7 @@ from b24exporter.server import bind, listen_on
 from b24exporter.webconfig import WebConfig
 from b24metrics.config import Settings
 from b24metrics.errors import B24Error
+from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.portal import Portal
 
@@ -28,6 +29,7 @@ def examine(settings: Settings) -> list[Finding]:
     """Everything that ``run`` needs, each by itself, so that all faults are seen at once."""
     looks: dict[str, Callable[[Settings], str]] = {
         "calendar and KPIs": _definitions,
+        "plans": _plans,
         "web configuration": _web,
         "address": _address,
         "mirror": _mirror,
@@ -47,6 +49,11 @@ def _findings(settings: Settings, looks: dict[str, Callable[[Settings], str]]) -
 def _definitions(settings: Settings) -> str:
     settings.kpi_options()
     return "can be meant"
+
+
+def _plans(settings: Settings) -> str:
+    path = settings.plans_file
+    return "none" if path is None else f"{path}: {len(read_plans(path))}"
 
 
 def _web(settings: Settings) -> str:

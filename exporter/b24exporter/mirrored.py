@@ -1,7 +1,8 @@
 """The mirror as a round sees it: catch up, tell how it stands, evaluate.
 
 Laws: the past is copied beside the rounds, so that what is complete is served while the rest still comes; what is not
-complete has no series (the evaluator sees to that); the options may be replaced between two rounds.
+complete has no series (the evaluator sees to that); options may be replaced between two rounds, and the file of plans is
+followed.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
+from pathlib import Path
 
 from b24exporter.board import Board, FeedState, PortalFacts
 from b24metrics.clock import Clock
+from b24metrics.errors import ConfigError
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.evaluate import evaluate
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import Snapshot, Title
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import Feed
+from b24metrics.mirror.plans import load_plans, read_plans
 from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import Progress, Report, Sync, status
 from b24metrics.portal.limits import GateStats
@@ -61,6 +65,7 @@ class Mirrored:
         self.gate = gate
         self.options = KpiOptions()
         self.sync: Sync | None = None
+        self.plans_file: Path | None = None
         self._store = store
         self._feeds = {feed.name: feed for feed in feeds}
         self._clock = clock
@@ -70,6 +75,7 @@ class Mirrored:
         self._show: Callable[[Progress], None] = lambda _: None
         self._complete = False
         self._tried_at: float | None = None
+        self._plans_seen: tuple[Path, int, int] | None = None
         self._facts: PortalFacts | None = None
         self._company: WorkClock | None = None
         self._company_lock = threading.Lock()
@@ -158,12 +164,34 @@ class Mirrored:
 
     def evaluate(self) -> Snapshot:
         """All KPIs at this moment."""
+        self._follow_plans()
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         ground = Ground(self._store, self.portal, now, self.options)
         self._facts = PortalFacts(self.portal, ground.zone, ground.currency)
         with self._company_lock:
             self._company = ground.clocks.company
         return evaluate(self._store, self.portal, tuple(KPIS.values()), now=now, options=self.options)
+
+    def _follow_plans(self) -> None:
+        """Load the file of plans when it has changed; one that cannot be meant leaves the old plans in force."""
+        path = self.plans_file
+        if path is None or self.sync is None:  # a mirror alone is only read
+            return
+        try:
+            stat = path.stat()
+            seen = (path, stat.st_mtime_ns, stat.st_size)
+        except OSError:
+            seen = (path, 0, 0)
+        if seen == self._plans_seen:
+            return
+        self._plans_seen = seen
+        try:
+            plans = read_plans(path)
+        except ConfigError as error:
+            log.error("The plans of before stay in force. %s", error)  # noqa: TRY400 - a typing mistake needs no traceback
+        else:
+            load_plans(self._store, self.portal, plans)
+            log.info("%d plans loaded from %s.", len(plans), path)
 
     def facts(self) -> PortalFacts:
         """Of the portal, as the last evaluation saw it."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -159,6 +161,30 @@ def test_progress_is_said_in_both_languages(source: Mirrored) -> None:
 
     assert "12 345 records of about 50 000 (24 %)" in source._board.doing.en
     assert "12 345 записей из примерно 50 000 (24 %)" in source._board.doing.ru
+
+
+def test_the_file_of_plans_is_followed(
+    stub: Stub, clock: HandClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Loaded when it is there, again when it changes; a faulty change leaves the plans of before and is told once."""
+    with closing(DuckStore()) as store:
+        source = Mirrored(store, "example.bitrix24.ru", standard(), clock, Board(0.0))
+        source.sync = stub
+        source.plans_file = path = tmp_path / "plans.csv"
+
+        def planned(text: str) -> list[tuple]:
+            path.write_text(text)
+            for _ in range(2):
+                source._follow_plans()
+            return store.rows("SELECT level, subject_id, amount FROM plans ORDER BY level, subject_id")
+
+        assert [("T", 0, 500)] == planned("level,subject_id,month,amount\nT,0,2025-03,500\n")
+        assert [("M", 101, 300), ("T", 0, 500)] == planned(
+            "level,subject_id,month,amount\nT,0,2025-03,500\nM,101,2025-03,300\n"
+        )
+        with caplog.at_level("ERROR"):
+            assert 2 == len(planned("level,subject_id,month,amount\nX,0,2025-03,500,\n"))
+        assert 1 == len(caplog.records)
 
 
 def test_the_portal_of_a_mirror_is_found_or_asked_for() -> None:
