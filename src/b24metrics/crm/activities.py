@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
-from pydantic import PlainValidator
-
 from b24metrics.crm.entity import Entity, many, one, plain, wire
 from b24metrics.crm.items import since
 from b24metrics.crm.values import (
@@ -33,6 +31,7 @@ from b24metrics.crm.wiretypes import (
     Links,
     Map,
     PhoneCallId,
+    Read,
     Ref,
     Refs,
     Seconds,
@@ -199,7 +198,7 @@ class Task(Entity):
     group_id: Ref[int] = None
     title: Text = None
     description: Text = None
-    status: Annotated[int | None, PlainValidator(task_status)] = None
+    status: Annotated[int | None, Read(task_status)] = None
     created_by_id: Ref[UserId] = wire("CREATED_BY")
     responsible_id: Ref[UserId] = None
     closed_by_id: Ref[UserId] = wire("CLOSED_BY")
@@ -213,7 +212,7 @@ class Task(Entity):
     status_changed_at: Instant = wire("STATUS_CHANGED_DATE", "STATUS_CHANGED")
     estimate_seconds: Whole = wire("TIME_ESTIMATE", "ESTIMATED_TIME")
     spent_seconds: Whole = wire("TIME_SPENT_IN_LOGS")
-    good: Annotated[bool | None, PlainValidator(task_mark)] = wire("MARK")
+    good: Annotated[bool | None, Read(task_mark)] = wire("MARK")
     bindings: Links = wire("UF_CRM_TASK", "CRM_ITEM_IDS")
 
     @classmethod

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
-from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -27,9 +26,6 @@ from b24metrics.crm.wiretypes import (
     Spelling,
 )
 from b24metrics.errors import UnreadableRow
-
-NOTHING: Mapping[str, object] = MappingProxyType({})
-"""The empty map that entities without leftovers share."""
 
 OWN = frozenset({"user_fields", "extra"})
 """Fields of every entity that no key of a row is named after."""
@@ -81,8 +77,8 @@ class Entity(BaseModel):
     _wires: ClassVar[Mapping[str, Wire]] = {}
     _names: ClassVar[Mapping[str, str]] = {}
 
-    user_fields: AsItCame = Field(default_factory=lambda: NOTHING)
-    extra: AsItCame = Field(default_factory=lambda: NOTHING)
+    user_fields: AsItCame = Field(default_factory=dict)
+    extra: AsItCame = Field(default_factory=dict)
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: object) -> None:
@@ -129,8 +125,8 @@ class Entity(BaseModel):
                     extra[name] = value
             else:
                 values[name] = value
-        values["user_fields"] = user_fields or NOTHING
-        values["extra"] = extra or NOTHING
+        values["user_fields"] = user_fields
+        values["extra"] = extra
         try:
             cls.prepare(values, row, method)
             return cast("Self", cls.__pydantic_validator__.validate_python(values))
@@ -177,7 +173,7 @@ class Entity(BaseModel):
             raise ValueError(f"{cls.__name__}.{field} is made of other fields and cannot be asked for")
         if name is None:
             other = Spelling.ITEM if spelling is Spelling.LEGACY else Spelling.LEGACY
-            raise ValueError(f"{cls.__name__}.{field} is not offered by the {spelling} methods: use spelling={other!r}")
+            raise ValueError(f"{cls.__name__}.{field} is not offered by the {spelling} methods: use spelling=Spelling.{other.name}")
         return name
 
 

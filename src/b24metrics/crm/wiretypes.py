@@ -8,12 +8,14 @@ Source: vendor, "Data types" and "CRM data types"; observed answers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import IntEnum, StrEnum
 from typing import Annotated, NamedTuple, NewType, TypeVar
 
-from pydantic import PlainValidator, SkipValidation
+from pydantic import GetCoreSchemaHandler, SkipValidation
+from pydantic_core import CoreSchema, core_schema
 
 from b24metrics.crm.moments import (
     DayOfYear,
@@ -307,6 +309,17 @@ def label(value: object) -> str | None:
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class Read:
+    """Says which reader makes a field. Nothing is checked after it, and values are serialised as what they are."""
+
+    by: Callable[[object], object]
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """The reader alone, without the schema of the Python type that it returns anyway."""
+        return core_schema.no_info_plain_validator_function(self.by)
+
+
 def _or_none(read: Callable[[object], object]) -> Callable[[object], object]:
     """For collections: None (not said) stays apart from an empty one."""
 
@@ -316,30 +329,30 @@ def _or_none(read: Callable[[object], object]) -> Callable[[object], object]:
     return reader
 
 
-Id = Annotated[T, PlainValidator(identity)]
-Ordinal = Annotated[T, PlainValidator(ordinal)]
-Key = Annotated[T, PlainValidator(name)]
-Ref = Annotated[T | None, PlainValidator(reference)]
-Number = Annotated[T | None, PlainValidator(whole)]
-Code = Annotated[T | None, PlainValidator(text)]
-Text = Annotated[str | None, PlainValidator(text)]
-Label = Annotated[str | None, PlainValidator(label)]
-Whole = Annotated[int | None, PlainValidator(whole)]
-Amount = Annotated[Decimal | None, PlainValidator(amount)]
-Flag = Annotated[bool | None, PlainValidator(flag)]
-Instant = Annotated[datetime | None, PlainValidator(instant)]
-Moment = Annotated[datetime, PlainValidator(moment)]
-Day = Annotated[date | None, PlainValidator(day)]
-Seconds = Annotated[int | None, PlainValidator(seconds)]
-HourOfDay = Annotated[int | None, PlainValidator(hour_of_day)]
-Weekday = Annotated[int | None, PlainValidator(weekday)]
-Weekdays = Annotated[tuple[int, ...], PlainValidator(weekdays)]
-DaysOfYear = Annotated[tuple[DayOfYear, ...], PlainValidator(days_of_year)]
-Kind = Annotated[EntityType | None, PlainValidator(entity_type)]
-Meaning = Annotated[Semantics | None, PlainValidator(semantics)]
-Refs = Annotated[tuple[T, ...] | None, PlainValidator(_or_none(ids))]
-Texts = Annotated[tuple[str, ...] | None, PlainValidator(_or_none(texts))]
-Multifields = Annotated[tuple[Multifield, ...] | None, PlainValidator(_or_none(multifields))]
-Links = Annotated[tuple[CrmLink, ...] | None, PlainValidator(_or_none(crm_links))]
-Map = Annotated[Mapping[str, object] | None, PlainValidator(_or_none(mapping))]
+Id = Annotated[T, Read(identity)]
+Ordinal = Annotated[T, Read(ordinal)]
+Key = Annotated[T, Read(name)]
+Ref = Annotated[T | None, Read(reference)]
+Number = Annotated[T | None, Read(whole)]
+Code = Annotated[T | None, Read(text)]
+Text = Annotated[str | None, Read(text)]
+Label = Annotated[str | None, Read(label)]
+Whole = Annotated[int | None, Read(whole)]
+Amount = Annotated[Decimal | None, Read(amount)]
+Flag = Annotated[bool | None, Read(flag)]
+Instant = Annotated[datetime | None, Read(instant)]
+Moment = Annotated[datetime, Read(moment)]
+Day = Annotated[date | None, Read(day)]
+Seconds = Annotated[int | None, Read(seconds)]
+HourOfDay = Annotated[int | None, Read(hour_of_day)]
+Weekday = Annotated[int | None, Read(weekday)]
+Weekdays = Annotated[tuple[int, ...], Read(weekdays)]
+DaysOfYear = Annotated[tuple[DayOfYear, ...], Read(days_of_year)]
+Kind = Annotated[EntityType | None, Read(entity_type)]
+Meaning = Annotated[Semantics | None, Read(semantics)]
+Refs = Annotated[tuple[T, ...] | None, Read(_or_none(ids))]
+Texts = Annotated[tuple[str, ...] | None, Read(_or_none(texts))]
+Multifields = Annotated[tuple[Multifield, ...] | None, Read(_or_none(multifields))]
+Links = Annotated[tuple[CrmLink, ...] | None, Read(_or_none(crm_links))]
+Map = Annotated[Mapping[str, object] | None, Read(_or_none(mapping))]
 AsItCame = Annotated[Mapping[str, object], SkipValidation]
