@@ -133,7 +133,7 @@ class _Round:
         self.windows: list[Window] = []
         self._numbers: dict[tuple[WindowId, int], int] = {}
         for task in tasks:
-            for steps in aggregates.steps_back(task.kpi.measure):
+            for steps in {0} | aggregates.steps_back(task.kpi.measure):
                 for window_id in task.windows:
                     self._number(window_id, steps)
         self.frames: dict[Cut, Frame] = {}
