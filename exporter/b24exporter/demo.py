@@ -87,7 +87,7 @@ def _practice_portal(demo: Demo) -> Iterator[str]:
         "--leashed",
     ]  # fmt: skip
     # A session of its own: Ctrl-C reaches this process alone, which then lets the portal go in its turn.
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and words
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8", start_new_session=True
     )
     assert process.stdin is not None

@@ -167,6 +167,13 @@ class Health:
             (),
             {(): edition.at},
         )
+        facts = edition.portal
+        yield Family(
+            "b24_portal_info",
+            "What portal the figures are of, the zone of its windows and the currency of its amounts.",
+            ("portal_host", "time_zone", "currency"),
+            {(facts.host, facts.zone, facts.currency): 1},
+        )
         yield Family("b24_exporter_series", "KPI series served.", (), {(): edition.series})
         yield Family(
             "b24_exporter_series_dropped",
