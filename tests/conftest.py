@@ -33,17 +33,18 @@ def clock() -> HandClock:
     return HandClock()
 
 
+def path_of(name: str) -> str:
+    """Path of a program; skips where it is missing, fails where CI promised it."""
+    path = shutil.which(name)
+    if path is None:
+        reason = f"{name} is not installed (Debian: apt-get install {name})"
+        if IN_CI:
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
 @pytest.fixture
 def program() -> Callable[[str], str]:
-    """Path of a program; skips where it is missing, fails where CI promised it."""
-
-    def find(name: str) -> str:
-        path = shutil.which(name)
-        if path is None:
-            reason = f"{name} is not installed (Debian: apt-get install {name})"
-            if IN_CI:
-                pytest.fail(reason)
-            pytest.skip(reason)
-        return path
-
-    return find
+    """``path_of`` for tests that want it as a fixture."""
+    return path_of
