@@ -32,7 +32,14 @@ def test_a_contact_in_both_spellings() -> None:
 
 def test_a_company_in_both_spellings() -> None:
     """Its type is COMPANY_TYPE in one family and typeId in the other."""
-    legacy = {"ID": "9", "TITLE": "GmbH", "COMPANY_TYPE": "CUSTOMER", "IS_MY_COMPANY": "N", "REVENUE": "0", "LEAD_ID": "0"}
+    legacy = {
+        "ID": "9",
+        "TITLE": "GmbH",
+        "COMPANY_TYPE": "CUSTOMER",
+        "IS_MY_COMPANY": "N",
+        "REVENUE": "0",
+        "LEAD_ID": "0",
+    }
     item = {"id": 9, "title": "GmbH", "typeId": "CUSTOMER", "isMyCompany": "N", "revenue": 0, "leadId": None}
 
     company = Company.read(legacy)

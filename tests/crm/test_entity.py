@@ -93,7 +93,12 @@ def test_values_of_a_deal() -> None:
     assert (121, "Boiler", 0, "WON", Semantics.SUCCESS) == (
         deal.id, deal.title, deal.pipeline_id, deal.stage_id, deal.semantics,
     )  # fmt: skip
-    assert (Decimal("1500.50"), "EUR", None, 9) == (deal.opportunity, deal.currency_id, deal.company_id, deal.contact_id)
+    assert (Decimal("1500.50"), "EUR", None, 9) == (
+        deal.opportunity,
+        deal.currency_id,
+        deal.company_id,
+        deal.contact_id,
+    )
     assert (date(2026, 1, 20), date(2026, 2, 10)) == (deal.begins_on, deal.closes_on)
     assert datetime(2026, 1, 20, 7, 2, 11, tzinfo=UTC) == deal.created_at
     assert (True, False, None) == (deal.closed, deal.is_recurring, deal.webform_id)
@@ -233,7 +238,10 @@ def rows() -> Iterator[tuple[type[Entity], dict[str, Any]]]:
     """One full row of each spelling for the entities with the most fields."""
     yield Deal, dict(LEGACY_DEAL)
     yield Deal, dict(ITEM_DEAL)
-    yield Lead, {"ID": "40", "STATUS_ID": "NEW", "STATUS_SEMANTIC_ID": "P", "DATE_CLOSED": "", "PHONE": [{"VALUE": "+7"}]}
+    yield (
+        Lead,
+        {"ID": "40", "STATUS_ID": "NEW", "STATUS_SEMANTIC_ID": "P", "DATE_CLOSED": "", "PHONE": [{"VALUE": "+7"}]},
+    )
     yield activities.PhoneCall, {"ID": "5", "CALL_DURATION": "73", "CALL_VOTE": None, "CRM_ENTITY_TYPE": "LEAD"}
     yield people.User, {"ID": "7", "ACTIVE": True, "UF_DEPARTMENT": [1, 5], "TIME_ZONE": "", "TIMESTAMP_X": {}}
 
@@ -270,7 +278,9 @@ def test_any_field_but_the_id_may_be_missing(entity: type[Entity], row: dict[str
 
 def test_item_names_of_crm_objects_are_the_vendors() -> None:
     """Spot check of the irregular pairs."""
-    pairs = {name: CrmItem._wires[name][:2] for name in ("created_at", "modified_at", "modified_by_id", "created_by_id")}
+    pairs = {
+        name: CrmItem._wires[name][:2] for name in ("created_at", "modified_at", "modified_by_id", "created_by_id")
+    }
 
     assert {
         "created_at": ("DATE_CREATE", "createdTime"),

@@ -88,7 +88,9 @@ def test_deals_ask_for_what_the_mirror_keeps_and_nothing_personal() -> None:
 
 
 def test_deals_can_be_asked_for_in_the_other_spelling() -> None:
-    listing = sales.deals(modified_since=SINCE, select=["contact_ids", "closes_on"], user_fields=["UF_CRM_1"], spelling=Spelling.ITEM)
+    listing = sales.deals(
+        modified_since=SINCE, select=["contact_ids", "closes_on"], user_fields=["UF_CRM_1"], spelling=Spelling.ITEM
+    )
 
     assert ("crm.item.list", {"entityTypeId": 2}) == (listing.method, listing.params)
     assert {">=updatedTime": SINCE} == listing.filter
@@ -112,7 +114,15 @@ def test_moves_of_leads_are_asked_for_by_their_own_names() -> None:
     deals, leads = sales.stage_moves(EntityType.DEAL, created_since=SINCE), sales.stage_moves(EntityType.LEAD)
 
     assert ("ID", "TYPE_ID", "OWNER_ID", "CREATED_TIME", "CATEGORY_ID", "STAGE_ID", "STAGE_SEMANTIC_ID") == deals.select
-    assert ("ID", "TYPE_ID", "OWNER_ID", "CREATED_TIME", "CATEGORY_ID", "STATUS_ID", "STATUS_SEMANTIC_ID") == leads.select
+    assert (
+        "ID",
+        "TYPE_ID",
+        "OWNER_ID",
+        "CREATED_TIME",
+        "CATEGORY_ID",
+        "STATUS_ID",
+        "STATUS_SEMANTIC_ID",
+    ) == leads.select
     assert ({"entityTypeId": 2}, {">=CREATED_TIME": SINCE}) == (deals.params, deals.filter)
 
 
