@@ -57,10 +57,17 @@ class _Section(BaseModel):
 class PortalSettings(_Section):
     """``[portal]``: whom to ask. The webhook is a secret: keep it in the environment or in a file of its own."""
 
-    webhook: SecretStr | None = None
-    webhook_file: Path | None = None
-    plan: Literal["standard", "enterprise", "self-hosted"] = "standard"
-    ca_file: Path | None = None
+    webhook: SecretStr | None = Field(
+        default=None, description="address of an inbound webhook; a secret: better in `B24_WEBHOOK` or in a file"
+    )
+    webhook_file: Path | None = Field(default=None, description="a file that holds nothing but that address")
+    plan: Literal["standard", "enterprise", "self-hosted"] = Field(
+        default="standard",
+        description="what the portal allows: 2 requests a second after a burst of 50; 5 after 250; no limit of requests",
+    )
+    ca_file: Path | None = Field(
+        default=None, description="PEM bundle or directory of certificates to trust instead of the usual authorities"
+    )
 
     def address(self) -> str | None:
         """The webhook's address, from wherever it was put; None when there is none.
@@ -87,57 +94,116 @@ class PortalSettings(_Section):
 class MirrorSettings(_Section):
     """``[mirror]``: where the copy lives and what of it is kept."""
 
-    path: Path = Path("b24metrics.duckdb")
-    user_fields: Mapping[Literal["deal", "lead"], tuple[str, ...]] = {}
+    path: Path = Field(default=Path("b24metrics.duckdb"), description="the database file")
+    user_fields: Mapping[Literal["deal", "lead"], tuple[str, ...]] = Field(
+        default={}, description='user fields to copy, by their names in the portal: `{ deal = ["UF_CRM_1700000000"] }`'
+    )
 
 
 class ReportingSettings(_Section):
     """``[reporting]``: zone, currency, language and the weeks of the numbers."""
 
-    zone: Zone | None = Field(default=None, description="default: the portal's zone")
-    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$", description="default: the portal's base currency")
-    language: Literal["ru", "en"] = "ru"
-    first_weekday: Annotated[int, Field(ge=1, le=7, description="1 is Monday")] = 1
-    fiscal_month: Annotated[int, Field(ge=1, le=12)] = 1
-    align: Literal["wall", "working"] = "wall"
+    zone: Zone | None = Field(
+        default=None, description="zone in which days and months begin; default: the portal's, else that of most people"
+    )
+    currency: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{3}$",
+        description="currency of amounts; default: the portal's base currency. The portal must have a rate for it",
+    )
+    language: Literal["ru", "en"] = Field(
+        default="ru", description="of tables in the terminal, and of the page for browsers that ask for neither"
+    )
+    first_weekday: int = Field(default=1, ge=1, le=7, description="first day of the week: 1 Monday … 7 Sunday")
+    fiscal_month: int = Field(default=1, ge=1, le=12, description="month with which the fiscal year begins")
+    align: Literal["wall", "working"] = Field(
+        default="wall",
+        description="where an earlier week, month or quarter is cut to compare it with the current one: "
+        "at the same wall time, or after the same share of working time",
+    )
 
 
 class ScopeSettings(_Section):
     """``[scope]``: whose records count, and which are not real."""
 
-    departments: frozenset[int] = Field(default=frozenset(), description="tops of the sales subtrees; empty: all")
-    primary_departments: Mapping[int, int] = Field(default={}, description="user id -> department id")
-    pipelines: frozenset[int] | None = Field(default=None, description="default: all")
-    exclude_pipelines: frozenset[int] = frozenset()
-    exclude_sources: frozenset[str] = frozenset()
-    exclude_users: frozenset[int] = frozenset()
-    test_pattern: str = TEST_PATTERN
-    go_live: date | None = None
-    migration_origins: frozenset[str] = frozenset()
+    departments: frozenset[int] = Field(
+        default=frozenset(), description="ids of the sales departments, sub-departments included; empty: all"
+    )
+    primary_departments: Mapping[int, int] = Field(
+        default={}, description="user id = id of the department that counts, where it is not the user's first one"
+    )
+    pipelines: frozenset[int] | None = Field(default=None, description="ids of the pipelines that count; default: all")
+    exclude_pipelines: frozenset[int] = Field(
+        default=frozenset(), description="ids of pipelines whose deals do not count"
+    )
+    exclude_sources: frozenset[str] = Field(
+        default=frozenset(), description="ids of sources whose deals and leads do not count"
+    )
+    exclude_users: frozenset[int] = Field(
+        default=frozenset(), description="ids of users whose deals and leads do not count"
+    )
+    test_pattern: str = Field(
+        default=TEST_PATTERN,
+        description="deals and leads whose title matches are tests and do not count (RE2; empty: no such filter)",
+    )
+    go_live: date | None = Field(
+        default=None, description="records created before this date were imported: they are neither new nor reacted to"
+    )
+    migration_origins: frozenset[str] = Field(
+        default=frozenset(), description="`ORIGINATOR_ID` or `ORIGIN_ID` values of imported records"
+    )
 
 
 class KpiSettings(_Section):
     """``[kpi]``: thresholds and choices that are part of definitions."""
 
-    sla_seconds: Annotated[int, Field(gt=0)] = 1800
-    grace_seconds: Annotated[int, Field(ge=0)] = 3600
-    effective_call_seconds: Annotated[int, Field(ge=0)] = 30
-    closed_at_source: ClosedAtSource = ClosedAtSource.HISTORY
-    lead_mode: LeadMode = LeadMode.AUTO
-    count_by_hand: bool = False
-    edits_react: bool = True
-    activity_kinds: Mapping[str, ActivityKind] = {}
+    sla_seconds: int = Field(
+        default=1800,
+        gt=0,
+        description="working time within which a request is to be answered; published as a threshold",
+    )
+    grace_seconds: int = Field(
+        default=3600, ge=0, description="working time during which a new deal may lack a planned activity"
+    )
+    effective_call_seconds: int = Field(
+        default=30, ge=0, description="talk from which a connected call is effective; published as a threshold"
+    )
+    closed_at_source: ClosedAtSource = Field(
+        default=ClosedAtSource.HISTORY,
+        description="when a deal was won or lost: by its stage history, or by the closing date that people may edit",
+    )
+    lead_mode: LeadMode = Field(
+        default=LeadMode.AUTO,
+        description="where new requests appear: as the portal says, always leads, or always deals without a lead",
+    )
+    count_by_hand: bool = Field(
+        default=False, description="whether requests that the person responsible typed in take part in reaction times"
+    )
+    edits_react: bool = Field(default=True, description="whether a stage move or a field edit counts as a reaction")
+    activity_kinds: Mapping[str, ActivityKind] = Field(
+        default={}, description='what activities of a provider count as: `{ MY_PROVIDER = "meeting" }`'
+    )
 
 
 class ExporterSettings(_Section):
     """``[exporter]``: the daemon."""
 
-    listen: Listen = "127.0.0.1:9724"
-    interval_seconds: Annotated[float, Field(ge=5, le=86_400)] = 60.0
-    pages: bool = Field(default=True, description="the landing page and /api/v1/: they show names")
-    max_series: Annotated[int, Field(ge=1000)] = 500_000
-    allowed_hosts: tuple[str, ...] = ()
-    web_config_file: Path | None = None
+    listen: Listen = Field(
+        default="127.0.0.1:9724", description="where to answer; `:9724` is every network: set TLS and users first"
+    )
+    interval_seconds: float = Field(
+        default=60.0, ge=5, le=86_400, description="from the beginning of one round to that of the next"
+    )
+    pages: bool = Field(default=True, description="the page and `/api/v1/`, which show figures and names of people")
+    max_series: int = Field(
+        default=500_000, ge=1000, description="above it whole metric families are left out, the largest first"
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=(), description="further names to answer to on loopback, such as a reverse proxy's"
+    )
+    web_config_file: Path | None = Field(
+        default=None, description="TLS, client certificates and users, in the format of Prometheus's exporters"
+    )
 
 
 #: Settings that name files: (section, key).
@@ -162,8 +228,10 @@ class Settings(BaseSettings):
     reporting: ReportingSettings = ReportingSettings()
     scope: ScopeSettings = ScopeSettings()
     kpi: KpiSettings = KpiSettings()
-    calendar: Mapping[str, Any] = {}
-    plans_file: Path | None = None
+    calendar: Mapping[str, Any] = Field(
+        default={}, description="working time; default: Monday to Friday, 09:00 to 18:00, in the reporting zone"
+    )
+    plans_file: Path | None = Field(default=None, description="sales plans as CSV; the exporter follows the file")
     exporter: ExporterSettings = ExporterSettings()
 
     def kpi_options(self) -> KpiOptions:
