@@ -13,7 +13,7 @@ from tests.kpi import company_t1
 @pytest.fixture(scope="session")
 def t1() -> Iterator[DuckStore]:
     """Company T1; tests only read it."""
-    store = DuckStore()
+    store = DuckStore(threads=1)
     company_t1.load(store)
     yield store
     store.close()
@@ -22,6 +22,14 @@ def t1() -> Iterator[DuckStore]:
 @pytest.fixture
 def empty() -> Iterator[DuckStore]:
     """A mirror without any portal."""
-    store = DuckStore()
+    store = DuckStore(threads=1)
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def store() -> Iterator[DuckStore]:
+    """A store that tests fill anew (``small.measured``)."""
+    store = DuckStore(threads=1)
     yield store
     store.close()
