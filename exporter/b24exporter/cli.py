@@ -151,6 +151,33 @@ def check(
             raise typer.Exit(1)
 
 
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Option(help="Where portal and mirror are kept.")] = Path(".demo"),
+    managers: Annotated[int, typer.Option(min=1, max=5000)] = 70,
+    departments: Annotated[int, typer.Option(min=1, max=500)] = 6,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Length of the history.")] = 12,
+    listen: Annotated[str, typer.Option("--listen", "-l", metavar="HOST:PORT")] = "127.0.0.1:9724",
+    language: Annotated[str, typer.Option(help="Of the page: ru or en.")] = "ru",
+    *,
+    debug: Debug = False,
+) -> None:
+    """Show everything on a practice portal: backfill, figures, a page for people. Needs nothing but this machine."""
+    with doors(debug=debug):
+        from b24exporter.demo import Demo, run_demo
+
+        run_demo(
+            Demo(
+                folder=folder,
+                managers=managers,
+                departments=departments,
+                months=months,
+                listen=listen,
+                language=language,
+            )
+        )
+
+
 def main() -> None:
     """Entry point."""
     if sys.stderr is not None and hasattr(sys.stderr, "reconfigure"):

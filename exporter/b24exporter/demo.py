@@ -26,14 +26,13 @@ PORTAL_PORT = 9725
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """What to show. ``speed``: how fast the practice company lives; 1 is real time."""
+    """What to show, and where."""
 
     folder: Path
     managers: int
     departments: int
     months: int
     listen: str
-    speed: float
     language: str
 
 
@@ -81,7 +80,6 @@ def _practice_portal(demo: Demo) -> Iterator[str]:
         "--managers", str(demo.managers),
         "--departments", str(demo.departments),
         "--months", str(demo.months),
-        "--speed", str(demo.speed),
         "--port", str(PORTAL_PORT),
         "--plan", "enterprise",
         "--leashed",

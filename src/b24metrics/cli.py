@@ -364,6 +364,62 @@ def _written(sample: Sample) -> str:
             return console.grouped(sample.value)
 
 
+@app.command()
+def sim(
+    data: Annotated[
+        Path | None, typer.Option(help="File of the portal's records, kept for next time. Default: memory.")
+    ] = None,
+    plans: Annotated[Path | None, typer.Option(help="Write the company's sales plans into this CSV file.")] = None,
+    managers: Annotated[int, typer.Option(min=1, max=5000)] = 70,
+    departments: Annotated[int, typer.Option(min=1, max=500)] = 6,
+    months: Annotated[int, typer.Option(min=1, max=120, help="Length of the history.")] = 12,
+    seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 24,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="0 is any free one.")] = 0,
+    plan: Annotated[str, typer.Option(help="Whose limits to keep: standard or enterprise.")] = "standard",
+    *,
+    https: Annotated[bool, typer.Option("--https", help="Serve HTTPS too, with an authority of its own.")] = False,
+    leashed: Annotated[bool, typer.Option("--leashed", hidden=True, help="End when standard input ends.")] = False,
+) -> None:
+    """A practice portal on loopback, with a believable sales department; prints the address of its webhook."""
+    import sys
+
+    from b24metrics import console
+    from b24metrics.sim.company import Company
+    from b24metrics.sim.practice import Practice, PracticeDataError, practise
+
+    def announce(portal: Any) -> None:
+        typer.echo(portal.webhook)
+        if https:
+            typer.echo(portal.https_webhook)
+            console.say(f"Its authority: {portal.ca_file}")
+        sys.stdout.flush()
+        console.say("The practice portal answers. Ctrl-C ends it.")
+
+    with console.doors():
+        if plan not in {"standard", "enterprise"}:
+            raise ConfigError(f"There is no plan {plan!r} here: standard or enterprise.")
+        try:
+            practise(
+                Practice(
+                    data=data,
+                    plans=plans,
+                    port=port,
+                    enterprise=plan == "enterprise",
+                    https=https,
+                    leash=sys.stdin if leashed else None,
+                ),
+                lambda now: Company(now=now, seed=seed, managers=managers, departments=departments, months=months),
+                announce=announce,
+                tell=console.say,
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"The practice portal cannot listen on port {port} ({error.strerror}). Choose another --port."
+            ) from None
+        except (PracticeDataError, ValueError) as error:
+            raise ConfigError(str(error)) from None
+
+
 @app.command(name="config")
 def check_config(config: ConfigFile = None) -> None:
     """Check the settings and tell every mistake at once."""
@@ -380,3 +436,7 @@ def check_config(config: ConfigFile = None) -> None:
 def main() -> None:
     """Entry point."""
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -83,6 +83,19 @@ class Sync:
         self._backfill = Backfill(self._desk, self.feeds, zone=zone, streams=streams, on_progress=on_progress)
         self._rounds = Rounds(self._desk, self.feeds, zone=zone)
 
+    async def catch_up(self) -> Report:
+        """Bring a mirror of any age up to date: directories first, then the past, then what has changed meanwhile.
+
+        Raises:
+            as ``backfill``.
+        """
+        reports = [await self.round(), await self.backfill(), await self.round()]
+        rows: dict[str, int] = {}
+        for report in reports:
+            for feed, written in report.rows.items():
+                rows[feed] = rows.get(feed, 0) + written
+        return Report(reports[0].at, rows, {**reports[1].errors, **reports[2].errors})
+
     async def backfill(self) -> Report:
         """Copy the past of every feed, newest first, or go on where an earlier backfill stood.
 
