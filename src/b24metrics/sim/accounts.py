@@ -81,7 +81,7 @@ class Application:
 class Credential:
     """An authorised caller; ``key`` names its accounts in the operating meter."""
 
-    key: str
+    key: str = field(repr=False)
     user_id: int
     scopes: frozenset[str]
     kind: Literal["webhook", "application"]
