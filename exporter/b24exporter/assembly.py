@@ -33,7 +33,7 @@ from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import DuckStore, Store
 from b24metrics.mirror.sync import Sync
-from b24metrics.portal import AsyncPortal
+from b24metrics.portal import AsyncPortal, Webhook
 
 log = logging.getLogger(__name__)
 
@@ -101,11 +101,11 @@ async def run_exporter(job: Job) -> None:
                 await daemon.close()
 
 
-def address_of(settings: Settings) -> str:
+def address_of(settings: Settings) -> Webhook:
     """The webhook's address.
 
     Raises:
-        ConfigError: there is none.
+        ConfigError: there is none, or it is none.
     """
     address = settings.portal.address()
     if address is None:
@@ -114,11 +114,11 @@ def address_of(settings: Settings) -> str:
             "(in the portal: Developer resources, Other, Inbound webhook), "
             "or serve a mirror that is already there with --mirror-only."
         )
-    return address
+    return Webhook.parse(address)
 
 
 @asynccontextmanager
-async def _source(job: Job, settings: Settings, address: str | None, board: Board) -> AsyncIterator[Mirrored]:
+async def _source(job: Job, settings: Settings, address: Webhook | None, board: Board) -> AsyncIterator[Mirrored]:
     """What the rounds work on, with portal and mirror open."""
     kept = settings.mirror.user_fields
     feeds = standard(deal_fields=kept.get("deal", ()), lead_fields=kept.get("lead", ()))

@@ -7,6 +7,7 @@ never read; every answer carries the same locks.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -72,8 +73,12 @@ class WebOptions:
 def hosts_for(listen_host: str, allowed: tuple[str, ...]) -> frozenset[str] | None:
     """Names to answer to. On loopback only a machine's own names and those allowed; elsewhere any, unless some are named."""
     named = frozenset(name.lower() for name in allowed)
-    if listen_host.lower() in LOOPBACK:
-        return LOOPBACK | named
+    try:
+        own = ipaddress.ip_address(listen_host).is_loopback
+    except ValueError:
+        own = listen_host.lower() in LOOPBACK
+    if own:
+        return LOOPBACK | named | {listen_host.lower()}
     return named or None
 
 

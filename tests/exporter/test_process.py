@@ -80,6 +80,15 @@ class Exporter:
         self._reader.join(30)
         self.process.stdout.close()
 
+    def heard(self, words: str) -> bool:
+        """Whether these words come within ten seconds."""
+        pause = threading.Event()
+        for _ in range(100):
+            if words in "".join(self.said):
+                return True
+            pause.wait(0.1)
+        return False
+
     def stopped_by(self, number: signal.Signals) -> int:
         """Exit code after a signal."""
         self.process.send_signal(number)
@@ -121,6 +130,8 @@ def test_the_whole_life_of_an_exporter(portal: Sim, tmp_path: Path) -> None:
         text = client.get("/metrics").text
         assert "b24_revenue_won{" in text
         assert "b24_up" not in text
+        again.process.send_signal(signal.SIGHUP)
+        assert again.heard("Configuration read again.")
         assert 0 == again.stopped_by(signal.SIGTERM)
     seen += exporter.said + again.said
     assert not [text for text in seen if SECRET in text]

@@ -50,7 +50,8 @@ class Prometheus:
 
     def query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """Labels and value of every series of an instant query."""
-        result = self.client.get("/query", params={"query": expression}).json()["data"]["result"]
+        got = self.client.get("/query", params={"query": expression})
+        result = got.json()["data"]["result"] if got.status_code == 200 else []  # 503 while it starts
         return [(one["metric"], float(one["value"][1])) for one in result]
 
     def when_scraped(self) -> None:
