@@ -54,7 +54,8 @@ def build(
 ) -> BuildReport:
     """Fill an empty portal.
 
-    Tables that are missing are made. All or nothing: a failure leaves the portal as it was.
+    Tables that are missing are made. All or nothing: a failure leaves an empty portal, and so does the next build
+    after a process that was killed.
 
     Args:
         connection: DuckDB, in memory or a file.
@@ -65,10 +66,14 @@ def build(
     """
     started = perf_counter()
     tables.create(connection)
-    if connection.execute('SELECT (SELECT count(*) FROM "user") + (SELECT count(*) FROM deal)').fetchone() != (0,):
+    connection.execute("CREATE SCHEMA IF NOT EXISTS backstage")
+    if _exists(connection, "unfinished"):
+        _wipe(connection)
+    elif connection.execute('SELECT (SELECT count(*) FROM "user") + (SELECT count(*) FROM deal)').fetchone() != (0,):
         raise ValueError("the portal already holds data; build into an empty database")
     shop = Workshop(connection, company)
-    connection.execute("BEGIN")
+    # Not one transaction: the planner knows nothing of rows that are not committed and joins them pair by pair.
+    connection.execute("CREATE TABLE backstage.unfinished AS SELECT 1 AS mark")
     try:
         dice.install(connection, company.seed)
         for part, step in _parts(company):
@@ -76,13 +81,30 @@ def build(
             step(shop)
         shop.run("CREATE OR REPLACE TABLE backstage.company (options VARCHAR)")
         shop.run(f"INSERT INTO backstage.company VALUES ({dice.quoted(json.dumps(asdict(company)))})")
-        shop.clear()
-        connection.execute("COMMIT")
+        shop.run("DROP TABLE backstage.unfinished")
     except BaseException:
-        connection.execute("ROLLBACK")
+        _wipe(connection)
         raise
+    finally:
+        shop.clear()
     rows = {table.name: shop.number(f'SELECT count(*) FROM "{table.name}"') for table in tables.TABLES}
     return BuildReport(rows, perf_counter() - started)
+
+
+def _exists(connection: duckdb.DuckDBPyConnection, backstage_table: str) -> bool:
+    found = connection.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE schema_name = 'backstage' AND table_name = $1", [backstage_table]
+    ).fetchone()
+    return found != (0,)
+
+
+def _wipe(connection: duckdb.DuckDBPyConnection) -> None:
+    """Leave the portal as empty as `tables.create` made it."""
+    for table in tables.TABLES:
+        connection.execute(f'DROP TABLE IF EXISTS "{table.name}"')
+    tables.create(connection)
+    connection.execute("DROP SCHEMA backstage CASCADE")
+    connection.execute("CREATE SCHEMA backstage")
 
 
 def _parts(company: Company) -> list[tuple[str, Callable[[Workshop], None]]]:

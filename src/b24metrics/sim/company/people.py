@@ -207,7 +207,6 @@ def _persons(shop: Workshop) -> None:
         FROM posts ORDER BY user_id
         """,
     )
-    shop.run("CREATE SCHEMA IF NOT EXISTS backstage")
     shop.run("CREATE OR REPLACE TABLE backstage.person AS SELECT * FROM w_person ORDER BY user_id")
     shop.drop("w_person", "w_seat")
 

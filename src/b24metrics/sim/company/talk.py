@@ -58,7 +58,8 @@ def build(shop: Workshop) -> None:
     shop.table(
         "w_activity",
         """
-        SELECT e.*, to_hex(hash(e.key)) || '.' || e.starts_at AS call_id FROM w_event e
+        SELECT e.*, to_hex(hash(e.key)) || '.' || e.starts_at AS call_id, coalesce(c.session_id, t.task_id, 0) AS linked_id
+        FROM w_event e LEFT JOIN w_chat c USING (key) LEFT JOIN (SELECT key, task_id FROM w_task) t USING (key)
         WHERE owner_type IS NOT NULL AND coalesce(call_type, 0) <> 5 ORDER BY created_at, key
         """,
     )
@@ -127,21 +128,20 @@ def _activities(shop: Workshop) -> None:
         SELECT {numbered("w_activity")} AS "ID", owner_id AS "OWNER_ID", owner_type AS "OWNER_TYPE_ID", {_by_kind(_TYPES, "6")} AS "TYPE_ID", {_by_kind(_PROVIDERS, "''")} AS "PROVIDER_ID",
             CASE kind WHEN 'call' THEN CASE WHEN call_type = 4 THEN 'CALLBACK' ELSE 'CALL' END WHEN 'chat' THEN {_line("channel")}::VARCHAR WHEN 'form' THEN (1 + abs(key // 7) % 3)::VARCHAR
                 ELSE {_by_kind(_PROVIDER_TYPES, "''")} END AS "PROVIDER_TYPE_ID",
-            coalesce(c.session_id, t.task_id, 0) AS "ASSOCIATED_ENTITY_ID", {subject} AS "SUBJECT", w_activity.created_at AS "CREATED", greatest(w_activity.created_at, coalesce(w_activity.done_at, 0)) AS "LAST_UPDATED",
+            linked_id AS "ASSOCIATED_ENTITY_ID", {subject} AS "SUBJECT", w_activity.created_at AS "CREATED", greatest(w_activity.created_at, coalesce(w_activity.done_at, 0)) AS "LAST_UPDATED",
             starts_at AS "START_TIME", ends_at AS "END_TIME",
             -- what came in by itself has no deadline
             CASE WHEN kind IN ('todo', 'task', 'call_plan', 'meeting') THEN w_activity.due_at WHEN direction = 2 AND kind IN ('call', 'mail') THEN starts_at END AS "DEADLINE",
             w_activity.done_at IS NOT NULL AS "COMPLETED", CASE WHEN w_activity.done_at IS NULL THEN 1 WHEN automatic THEN 3 ELSE 2 END AS "STATUS", w_activity.user_id AS "RESPONSIBLE_ID",
             direction AS "DIRECTION", CASE WHEN kind = 'call' AND direction = 1 AND NOT connected THEN '{{"MISSED_CALL":true}}' END AS "SETTINGS",
             CASE WHEN kind = 'call' THEN 'VI_' || call_id END AS "ORIGIN_ID", CASE WHEN kind = 'form' THEN 1 ELSE coalesce(w_activity.author_id, w_activity.user_id) END AS "AUTHOR_ID", CASE WHEN automatic THEN 1 ELSE w_activity.user_id END AS "EDITOR_ID",
-            CASE WHEN kind = 'chat' THEN '{{"USER_CODE":"' || {_connector("channel")} || '|' || {_line("channel")} || '|' || (5000 + c.session_id) || '|' || ({FIRST_GUEST} + abs(phone_key)) || '"}}' END AS "PROVIDER_PARAMS",
+            CASE WHEN kind = 'chat' THEN '{{"USER_CODE":"' || {_connector("channel")} || '|' || {_line("channel")} || '|' || (5000 + linked_id) || '|' || ({FIRST_GUEST} + abs(phone_key)) || '"}}' END AS "PROVIDER_PARAMS",
             CASE WHEN kind = 'chat' AND w_activity.done_at IS NOT NULL AND dice('chat.voted', key) < 0.3 THEN CASE WHEN dice('chat.mark', key) < 0.84 THEN 2 ELSE 1 END ELSE 0 END AS "RESULT_MARK",
             CASE WHEN kind IN ('call', 'chat') THEN CASE WHEN connected OR kind = 'chat' AND w_activity.done_at IS NOT NULL THEN 2 ELSE 1 END ELSE 0 END AS "RESULT_STATUS",
             CASE WHEN kind IN ('call', 'chat') THEN CASE WHEN call_type = 4 THEN 3 WHEN direction = 2 THEN 2 WHEN connected OR kind = 'chat' THEN 1 ELSE 4 END ELSE 0 END AS "RESULT_STREAM",
             direction = 1 AND kind IN ('call', 'mail', 'chat', 'form') AS "IS_INCOMING_CHANNEL",
             CASE WHEN {_transcribed("key")} THEN pick({listed(names.REMARKS)}, 'call.words', key) END AS "TRANSCRIPTION"
-        FROM w_activity LEFT JOIN w_chat c USING (key) LEFT JOIN w_task t USING (key)
-        ORDER BY "ID"
+        FROM w_activity
         """
     )
 
