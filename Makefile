@@ -62,8 +62,9 @@ lint: $(VENV)/.dev  ## ruff, mypy, import floors
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo --no-cache >/tmp/b24metrics-floors.$$$$ 2>&1 || { cat /tmp/b24metrics-floors.$$$$; exit 1; }; rm -f /tmp/b24metrics-floors.$$$$
 
-generate: $(VENV)/.dev  ## rebuild the committed files: dashboards, rules, metric list
+generate: $(VENV)/.dev  ## rebuild the committed files: dashboards, rules, pages of docs/
 	@$(BIN)/b24grafana build
+	@$(BIN)/python docs/generate.py
 
 clean:  ## remove environment, caches and the demo's data
 	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
