@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import importlib.abc
 import importlib.util
+import json
 import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -56,7 +57,7 @@ PORTAL_SIDE = {
         FROM lead ORDER BY ID""",
     "stage_moves": """
         SELECT ENTITY_TYPE_ID, ID, TYPE_ID, OWNER_ID, to_timestamp(CREATED_TIME), CATEGORY_ID, STAGE_ID, STAGE_SEMANTIC_ID
-        FROM stage_history ORDER BY ENTITY_TYPE_ID, ID""",
+        FROM stage_history WHERE ENTITY_TYPE_ID IN (1, 2) ORDER BY ENTITY_TYPE_ID, ID""",
     "activities": """
         SELECT ID, OWNER_TYPE_ID, OWNER_ID, TYPE_ID, PROVIDER_ID, PROVIDER_TYPE_ID, DIRECTION, COMPLETED, STATUS,
             to_timestamp(CREATED), to_timestamp(LAST_UPDATED), to_timestamp(START_TIME), to_timestamp(END_TIME),
@@ -76,7 +77,7 @@ PORTAL_SIDE = {
         SELECT ID, unnest(UF_DEPARTMENT), generate_subscripts(UF_DEPARTMENT, 1) - 1 FROM "user" ORDER BY ALL""",
     "departments": "SELECT ID, NAME, nullif(PARENT, 0), nullif(UF_HEAD, 0), SORT FROM department ORDER BY ID",
     "statuses": """
-        SELECT ENTITY_ID, STATUS_ID, NAME, SORT, CASE WHEN ENTITY_ID LIKE 'DEAL_STAGE%' OR ENTITY_ID = 'STATUS'
+        SELECT ENTITY_ID, STATUS_ID, NAME, SORT, CASE WHEN ENTITY_ID LIKE '%STAGE%' OR ENTITY_ID IN ('STATUS', 'QUOTE_STATUS', 'INVOICE_STATUS')
             THEN coalesce(nullif(SEMANTICS, ''), CASE EXTRA_SEMANTICS WHEN 'success' THEN 'S' WHEN 'failure' THEN 'F'
                 WHEN 'apology' THEN 'F' END, 'P') END
         FROM status ORDER BY ENTITY_ID, STATUS_ID""",
@@ -120,8 +121,14 @@ MIRROR_SIDE = {
 
 
 def found(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows in a form that compares: empty texts are nothing on the wire."""
-    return [tuple(None if value == "" else value for value in row) for row in rows]
+    """Rows in a form that compares: empty texts are nothing on the wire, numbers in user fields are texts."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, str) and value.startswith("{"):
+            return tuple(sorted((name, str(held)) for name, held in json.loads(value).items()))
+        return None if value == "" else value
+
+    return [tuple(map(plain, row)) for row in rows]
 
 
 @dataclass
@@ -131,6 +138,7 @@ class Line(httpx.AsyncBaseTransport):
     portal: PracticePortal
     requests: int = 0
     cut: Callable[[int], str | None] = lambda _: None
+    rewrite: Callable[[bytes], bytes] = lambda body: body
     on_answer: Callable[[int], None] = lambda _: None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -138,7 +146,7 @@ class Line(httpx.AsyncBaseTransport):
         fate = self.cut(self.requests)
         if fate == "before":
             raise httpx.ConnectError("cut")
-        body = await request.aread()
+        body = self.rewrite(await request.aread())
         ask = Ask("POST", request.url.path, "", php.parse_json(body), None, True)
         reply = self.portal.handle(ask)
         self.on_answer(self.requests)
@@ -212,15 +220,21 @@ class World:
 
     def difference(self, store: DuckStore) -> dict[str, tuple[list[Any], list[Any]]]:
         """Tables that differ: (only on the portal, only in the mirror)."""
-        differing = {}
-        for table, theirs in PORTAL_SIDE.items():
-            portal, mirror = found(self.data.rows(theirs)), found(store.rows(MIRROR_SIDE[table]))
-            if portal != mirror:
-                differing[table] = (
-                    [row for row in portal if row not in mirror][:3],
-                    [row for row in mirror if row not in portal][:3],
-                )
-        return differing
+        return difference(self.data, store)
+
+
+def difference(data: Data, store: DuckStore) -> dict[str, tuple[list[Any], list[Any]]]:
+    """Tables in which portal and mirror differ: (only on the portal, only in the mirror), a few rows of each."""
+    differing = {}
+    for table, theirs in PORTAL_SIDE.items():
+        portal, mirror = found(data.rows(theirs)), found(store.rows(MIRROR_SIDE[table]))
+        if portal != mirror:
+            here, there = set(mirror), set(portal)
+            differing[table] = (
+                [row for row in portal if row not in here][:3],
+                [row for row in mirror if row not in there][:3],
+            )
+    return differing
 
 
 def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:

@@ -541,7 +541,7 @@ def test_a_missing_scope_switches_off_one_feed(world: World, store: DuckStore) -
                 assert {} == (await sync.round()).errors
             assert 3 == line.requests
             by_name = {one.feed: one for one in sync.status()}
-            assert "'telephony'" in str(by_name["phone_calls"].error)
+            assert "voximplant.statistic.get: tick its scope 'telephony'" in str(by_name["phone_calls"].error)
             assert (False, 0) == (by_name["phone_calls"].backfilled, by_name["phone_calls"].rows)
             assert by_name["deals"].error is None
             webhook.scopes = ALL_SCOPES
@@ -590,6 +590,37 @@ def test_a_directory_that_comes_back_empty_is_not_believed(world: World, store: 
     asyncio.run(work())
 
     assert [(0,)] == store.rows("SELECT count(*) FROM statuses WHERE deleted_at IS NOT NULL")
+
+
+def test_a_portal_that_ignores_a_filter_is_found_out(world: World, store: DuckStore) -> None:
+    """Asked for the last minutes and answered with last year: the feed stops instead of copying everything every minute."""
+    world.copy(store)
+    world.sql("UPDATE deal SET DATE_MODIFY = DATE_MODIFY - 5 * 86400")
+    world.clock.move(60)
+    line = world.line(rewrite=lambda body: body.replace(b"%3E%3DDATE_MODIFY", b"%3E%3DUNKNOWN"))
+
+    async def work() -> None:
+        async with world.sync(store, line) as sync:
+            errors = (await sync.round()).errors
+            assert {"deals"} == set(errors)
+            assert "ignores '>=DATE_MODIFY'" in errors["deals"]
+
+    world.sql("DELETE FROM lead")
+    asyncio.run(work())
+
+
+def test_directories_of_several_pages_are_read_whole(world: World, store: DuckStore) -> None:
+    """People by id, departments by offset: a full first page is followed to the end before anything is buried."""
+    world.sql("""INSERT INTO "user" BY NAME SELECT 100 + range AS ID, 'Many' AS NAME, TRUE AS ACTIVE, [1] AS UF_DEPARTMENT,
+        'employee' AS USER_TYPE FROM range(130)""")
+    world.sql("INSERT INTO department BY NAME SELECT 100 + range AS ID, 'Many' AS NAME, 1 AS PARENT FROM range(130)")
+
+    world.copy(store)
+    world.clock.move(700)
+    world.copy(store)
+
+    assert {} == world.difference(store)
+    assert [(0,)] == store.rows("SELECT count(*) FROM users WHERE deleted_at IS NOT NULL")
 
 
 def test_a_revoked_webhook_stops_everything(world: World, store: DuckStore) -> None:

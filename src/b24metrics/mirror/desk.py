@@ -155,11 +155,7 @@ class Desk:
             sentence = str(cause)
             if isinstance(cause, (NotAllowed, NoSuchMethod)):
                 self._off_until[feed.name] = self.clock.monotonic() + _OFF_FOR
-                scope = getattr(cause, "missing_scope", None) or feed.scope
-                sentence = (
-                    f"{feed.name}: not copied, for the webhook lacks the scope {scope!r} or its owner the right to see "
-                    f"them; everything else goes on. {cause}"
-                )
+                sentence = _switched_off(feed, cause)
             await self.write(self.ledger.fail, feed.name, sentence)
             if run is not None:
                 if not isinstance(cause, _OF_ONE_FEED):
@@ -169,6 +165,18 @@ class Desk:
     def is_off(self, feed: Feed) -> bool:
         """Whether a feed was refused not long ago."""
         return self._off_until.get(feed.name, -math.inf) > self.clock.monotonic()
+
+
+def _switched_off(feed: Feed, cause: NotAllowed | NoSuchMethod) -> str:
+    if isinstance(cause, NoSuchMethod):
+        why = f"this portal does not offer {cause.method}"
+    else:
+        scope = cause.missing_scope or feed.scope
+        why = (
+            f"the webhook may not call {cause.method}: tick its scope {scope!r}, or give its owner the right to see "
+            "these records"
+        )
+    return f"{feed.name}: not copied, because {why}. Everything else goes on; this is tried again every hour."
 
 
 async def together(work: Iterable[Awaitable[None]]) -> None:

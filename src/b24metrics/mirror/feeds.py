@@ -192,9 +192,9 @@ def tolerant(listing: Listing[Any]) -> Listing[Any]:
 
 
 def user_fields(record: Any, _at: datetime) -> str | None:
-    """The configured user fields of a record as a JSON object; None when none was asked for."""
-    kept = record.user_fields
-    return json.dumps(dict(kept), ensure_ascii=False, separators=(",", ":"), default=str) if kept else None
+    """The configured user fields of a record as a JSON object, empty ones left out; None when nothing is left."""
+    kept = {name: value for name, value in record.user_fields.items() if value not in (None, "", [])}
+    return json.dumps(kept, ensure_ascii=False, separators=(",", ":"), default=str) if kept else None
 
 
 def bindings(activity: activities.Activity) -> Iterable[tuple[object, ...]] | None:

@@ -236,15 +236,18 @@ class Ledger:
             return
         table, keys = part.table, [name for name in part.table.key if name != part.owner]
         span = pc.min_max(owners).as_py()
-        self.store.load("seen_owners", pa.table({"id": owners}))
-        self.store.load("seen_rows", rows.select(table.key))
-        same = " AND ".join(f"seen_rows.{name} = {table.name}.{name}" for name in (part.owner, *keys))
-        # BETWEEN lets the database skip all blocks that hold other ids.
-        self.store.execute(
-            f"""DELETE FROM {table.name} WHERE portal = ? AND {part.owner} BETWEEN ? AND ?
-            AND {part.owner} IN (SELECT id FROM seen_owners) AND NOT EXISTS (SELECT 1 FROM seen_rows WHERE {same})""",
-            [self.portal, span["min"], span["max"]],
-        )
+        # BETWEEN lets the database skip all blocks that hold other ids; in a backfill, that is all of them.
+        near = f"portal = ? AND {part.owner} BETWEEN ? AND ?"
+        bounds = [self.portal, span["min"], span["max"]]
+        if self.store.rows(f"SELECT 1 FROM {table.name} WHERE {near} LIMIT 1", bounds):
+            self.store.load("seen_owners", pa.table({"id": owners}))
+            self.store.load("seen_rows", rows.select(table.key))
+            same = " AND ".join(f"seen_rows.{name} = {table.name}.{name}" for name in (part.owner, *keys))
+            self.store.execute(
+                f"""DELETE FROM {table.name} WHERE {near} AND {part.owner} IN (SELECT id FROM seen_owners)
+                AND NOT EXISTS (SELECT 1 FROM seen_rows WHERE {same})""",
+                bounds,
+            )
         self.store.upsert(table, rows)
 
     def _bury(self, feed: Feed, page: pa.Table, at: datetime) -> None:
