@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from b24metrics.kpi import KpiOptions, Snapshot, evaluate
+from b24metrics.kpi import KPIS, KpiOptions, Snapshot, evaluate
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import Store
 from b24metrics.worktime import WorkCalendar
@@ -159,10 +159,13 @@ def _by_columns(rows: Iterable[Row]) -> Iterable[list[Row]]:
     return found.values()
 
 
-def measured(store: Store, company: Company, *, now: datetime = NOW, **options: Any) -> Snapshot:
-    """Pour and evaluate everything; round-the-clock calendar unless told otherwise."""
+def measured(
+    store: Store, company: Company, *, now: datetime = NOW, kpis: Iterable[str] = tuple(KPIS), **options: Any
+) -> Snapshot:
+    """Pour and evaluate; round-the-clock calendar unless told otherwise."""
     company.pour(store)
-    return evaluate(store, PORTAL, now=now, options=KpiOptions(**({"calendar": ALWAYS_OPEN} | options)))
+    chosen = [KPIS[kpi] for kpi in kpis]
+    return evaluate(store, PORTAL, chosen, now=now, options=KpiOptions(**({"calendar": ALWAYS_OPEN} | options)))
 
 
 def values(snapshot: Snapshot, kpi_id: str) -> Mapping[str, float | None]:

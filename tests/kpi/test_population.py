@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 
@@ -12,9 +13,21 @@ from b24metrics.kpi import DEPARTMENT, KPIS, MANAGER, Grain, KpiOptions, Snapsho
 from b24metrics.kpi.options import ClosedAtSource
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
-from tests.kpi.small import NOW, PORTAL, Company, at, measured, values
+from tests.kpi import small
+from tests.kpi.small import NOW, PORTAL, Company, at, values
 
 WON = "03-03 10:00 P; 03-10 15:00 S"
+measured = partial(
+    small.measured,
+    kpis=(
+        "revenue_won",
+        "deals_won_count",
+        "avg_deal_size",
+        "avg_deal_size_median",
+        "new_deals_count",
+        "open_deals_count",
+    ),
+)
 MTD, MONTH_BEFORE = WindowId.MTD, WindowId.PREV_MONTH
 
 
@@ -31,7 +44,7 @@ def revenue(snapshot: Snapshot, window: WindowId = MTD) -> float | None:
 
 def test_an_empty_company_has_zeros_and_no_ratios(store: DuckStore) -> None:
     """Counts and sums over nothing are 0, everything else has no value."""
-    snapshot = measured(store, Company().staff())
+    snapshot = small.measured(store, Company().staff())
 
     for kpi in KPIS.values():
         expected = None if kpi.companions else 0
@@ -49,7 +62,7 @@ def test_a_company_of_one_record_each(store: DuckStore) -> None:
     company.deal(moves="03-14 09:00 P")
     company.call(at("03-14 10:00"), duration_seconds=61)
     company.plan("M", 7, date(2025, 3, 1), 400)
-    snapshot = measured(store, company)
+    snapshot = small.measured(store, company)
 
     assert {"revenue_won": 100, "deals_won_count": 1, "avg_deal_size": 100, "avg_deal_size_median": 100,
             "new_deals_count": 2, "win_rate": 1, "plan_attainment_ratio": 0.25, "calls_count": 1,
@@ -460,7 +473,7 @@ def test_a_feed_that_was_not_copied_gives_no_numbers(store: DuckStore, missing: 
     company = Company().staff()
     company.feeds = [feed for feed in company.feeds if feed != missing]
     company.deal(moves=WON)
-    snapshot = measured(store, company)
+    snapshot = small.measured(store, company)
 
     assert dict.fromkeys(silent, (missing,)) == dict(snapshot.absent)
     assert set(KPIS) - silent - {"plan_attainment_ratio"} == {sample.kpi.id for sample in snapshot.samples}
