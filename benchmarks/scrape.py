@@ -23,7 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from b24exporter.board import Board, Edition, PortalFacts
 from b24exporter.health import Health
-from b24exporter.page import Layout
+from b24exporter.layout import Layout
 from b24exporter.render import Family, Publication, Renderer
 from b24exporter.server import bind, make_server
 from b24exporter.web import Web, WebOptions, hosts_for

@@ -18,9 +18,9 @@ from b24exporter.board import Board
 from b24exporter.collector import thresholds
 from b24exporter.daemon import Daemon, RoundOptions
 from b24exporter.health import Health
+from b24exporter.layout import LAYOUT
 from b24exporter.lifetime import live
 from b24exporter.mirrored import Meter, Mirrored, no_meter
-from b24exporter.page import LAYOUT
 from b24exporter.server import bind, listen_on, make_server
 from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig

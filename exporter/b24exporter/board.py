@@ -51,7 +51,7 @@ class Edition:
     """One round's results, ready to be sent.
 
     Attributes:
-        at: epoch seconds when the round was complete. series: printed. dropped: (family, reason) → series left out.
+        at: epoch seconds at which the figures were last in step with the portal. series: printed. dropped: (family, reason) → series left out.
     """
 
     at: float

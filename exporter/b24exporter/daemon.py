@@ -92,11 +92,12 @@ class Daemon:
             # With nothing to show yet, an old mirror is better than an empty screen: its lag and the failure stand beside
             # the figures.
             if failure is None or board.edition is None:
-                edition = await self._in_worker(self._compose)
+                fresh = failure is None and self._source.has_portal
+                edition = await self._in_worker(lambda: self._compose(fresh=fresh))
                 if edition.snapshot.samples or board.edition is not None:
                     board.edition = edition
         except B24Error as error:
-            failure = str(error)
+            failure = failure or str(error)  # what the portal refused explains what the mirror lacks
         except Exception:
             log.exception("A round failed inside; the figures of the last good one stay.")
             failure = "The exporter failed inside: please report what its log says."
@@ -133,8 +134,8 @@ class Daemon:
         board.feeds = await self._in_worker(source.feeds)
         return failure
 
-    def _compose(self) -> Edition:
-        """Evaluate and print, in the worker thread."""
+    def _compose(self, *, fresh: bool) -> Edition:
+        """Evaluate and print, in the worker thread. ``fresh``: the mirror has just been brought up to date."""
         options = self.options
         began = self._clock.monotonic()
         snapshot = self._source.evaluate()
@@ -146,8 +147,10 @@ class Daemon:
             **collection.dropped,
             **{(family, "budget"): count for family, count in over.items()},
         }
+        now = self._clock.now()
+        seen = [feed.synced_at for feed in self._board.feeds if feed.synced_at is not None]
         edition = Edition(
-            at=self._clock.now(),
+            at=now if fresh else max(seen, default=now),
             snapshot=snapshot,
             publication=Publication(self._renderer.text(kept)),
             portal=self._source.facts(),

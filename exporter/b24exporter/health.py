@@ -163,7 +163,7 @@ class Health:
             return
         yield Family(
             "b24_exporter_last_refresh_success_timestamp_seconds",
-            "When the served figures were complete.",
+            "When the served figures were last in step with the portal.",
             (),
             {(): edition.at},
         )

@@ -17,24 +17,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from b24exporter.board import Board, Edition, FeedState
 from b24exporter.collector import clean
+from b24exporter.layout import Layout
 from b24exporter.markup import Content, Node, document, el
+from b24exporter.phrases import FEEDS, SAID, WINDOWS
 from b24exporter.wording import NOTHING, age, grouped, moment, percent, shown
-from b24metrics.kpi.activity import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
-from b24metrics.kpi.conversion import WIN_RATE
-from b24metrics.kpi.discipline import (
-    FIRST_RESPONSE_SECONDS_MEDIAN,
-    OPEN_DEALS_OVERDUE_ACTIVITY_COUNT,
-    OPEN_DEALS_WITHOUT_ACTIVITY_COUNT,
-)
-from b24metrics.kpi.model import MANAGER, Kpi, Language, Sample, Title, Unit, WindowId
-from b24metrics.kpi.volume import (
-    AVG_DEAL_SIZE,
-    DEALS_WON_COUNT,
-    NEW_DEALS_COUNT,
-    OPEN_DEALS_COUNT,
-    PLAN_ATTAINMENT_RATIO,
-    REVENUE_WON,
-)
+from b24metrics.kpi.model import MANAGER, Kpi, Language, Sample, Unit, WindowId
 
 #: Seconds between two reloads by the browser itself.
 RELOAD_SECONDS = 30
@@ -53,109 +40,9 @@ _STYLE = files("b24exporter").joinpath("page.css").read_text(encoding="utf-8")
 #: Content-Security-Policy source of the one style sheet.
 STYLE_SOURCE = f"'sha256-{base64.b64encode(sha256(_STYLE.encode()).digest()).decode()}'"
 
-_SAID = {
-    "today": Title("Сегодня", "Today"),
-    "month": Title("С начала месяца", "Month to date"),
-    "present": Title("Сейчас в работе", "In progress now"),
-    "plan": Title("План месяца", "Plan of the month"),
-    "goal": Title("План", "Plan"),
-    "of plan": Title("из", "of"),
-    "elapsed": Title("Прошло {} рабочего времени месяца", "{} of the month's working time has passed"),
-    "pace": Title("темп {}", "pace {}"),
-    "no plan": Title("План месяца не задан.", "No plan of the month has been set."),
-    "ranking": Title("Выполнение плана по менеджерам", "Plan attainment by manager"),
-    "ranking by revenue": Title("Объём продаж по менеджерам", "Revenue by manager"),
-    "ranking note": Title("с начала месяца", "month to date"),
-    "and more": Title("и ещё {}", "and {} more"),
-    "manager": Title("Менеджер", "Manager"),
-    "attained": Title("Выполнено", "Attained"),
-    "fact": Title("Факт", "Fact"),
-    "feeds": Title("Свежесть данных", "Freshness of the data"),
-    "feed": Title("Данные", "Data"),
-    "rows": Title("Записей", "Records"),
-    "synced": Title("Сверено с порталом", "In step with the portal"),
-    "state": Title("Состояние", "State"),
-    "ago": Title("{} назад", "{} ago"),
-    "never": Title("ещё нет", "not yet"),
-    "in order": Title("в порядке", "in order"),
-    "behind": Title("отстаёт", "behind"),
-    "copying": Title("копируется, осталось примерно {}", "being copied, about {} left"),
-    "no feeds": Title("Портал ещё не опрошен.", "The portal has not been asked yet."),
-    "fresh": Title("Данные свежие", "Fresh"),
-    "old": Title("Данные устарели", "Out of date"),
-    "starting": Title("Запускается", "Starting"),
-    "failed": Title("Последнее обновление не удалось", "The last refresh failed"),
-    "kept": Title("Показаны цифры последнего удачного обновления.", "The figures are those of the last good refresh."),
-    "first round": Title("Первые цифры появятся здесь сами: ", "The first figures will appear here by themselves: "),
-    "series": Title("рядов: {}", "{} series"),
-    "metrics": Title("Метрики для Prometheus", "Metrics for Prometheus"),
-    "json": Title("Показатели в JSON", "KPIs as JSON"),
-    "status": Title("Состояние в JSON", "State as JSON"),
-    "other language": Title("English", "Русский"),
-}
-
 #: Columns of a ranking: (key of the heading, look).
 _BY_PLAN = (("", "rank"), ("manager", ""), ("attained", "number"), ("", "wide"), ("fact", "number"), ("goal", "number"))
 _BY_REVENUE = (("", "rank"), ("manager", ""), ("", "wide"), ("fact", "number"))
-
-_WINDOWS = {
-    WindowId.D7: Title("7 дней", "7 days"),
-    WindowId.D30: Title("30 дней", "30 days"),
-}
-
-_FEEDS = {
-    "deals": Title("Сделки", "Deals"),
-    "leads": Title("Лиды", "Leads"),
-    "deal_moves": Title("История сделок", "Deal history"),
-    "lead_moves": Title("История лидов", "Lead history"),
-    "activities": Title("Дела", "Activities"),
-    "phone_calls": Title("Звонки", "Phone calls"),
-    "late_phone_calls": Title("Звонки: оценки и записи", "Phone calls: votes and records"),
-    "users": Title("Сотрудники", "Users"),
-    "departments": Title("Отделы", "Departments"),
-    "statuses": Title("Справочники", "Directories"),
-    "pipelines": Title("Воронки", "Pipelines"),
-    "currencies": Title("Валюты", "Currencies"),
-    "absences": Title("Отсутствия", "Absences"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """What the page shows: (kpi, window) per group, and the KPIs by which managers are ranked."""
-
-    plan: Kpi
-    revenue: Kpi
-    today: tuple[tuple[Kpi, WindowId], ...]
-    month: tuple[tuple[Kpi, WindowId], ...]
-    present: tuple[tuple[Kpi, WindowId], ...]
-
-
-LAYOUT = Layout(
-    plan=PLAN_ATTAINMENT_RATIO,
-    revenue=REVENUE_WON,
-    today=(
-        (REVENUE_WON, WindowId.TODAY),
-        (DEALS_WON_COUNT, WindowId.TODAY),
-        (NEW_DEALS_COUNT, WindowId.TODAY),
-        (CALLS_COUNT, WindowId.TODAY),
-        (TALK_TIME_TOTAL_SECONDS, WindowId.TODAY),
-        (FIRST_RESPONSE_SECONDS_MEDIAN, WindowId.TODAY),
-    ),
-    month=(
-        (REVENUE_WON, WindowId.MTD),
-        (DEALS_WON_COUNT, WindowId.MTD),
-        (AVG_DEAL_SIZE, WindowId.MTD),
-        (WIN_RATE, WindowId.MTD),
-        (NEW_DEALS_COUNT, WindowId.MTD),
-        (FIRST_RESPONSE_SECONDS_MEDIAN, WindowId.MTD),
-    ),
-    present=(
-        (OPEN_DEALS_COUNT, WindowId.NOW),
-        (OPEN_DEALS_WITHOUT_ACTIVITY_COUNT, WindowId.NOW),
-        (OPEN_DEALS_OVERDUE_ACTIVITY_COUNT, WindowId.NOW),
-    ),
-)
 
 
 def landing_page(
@@ -181,7 +68,7 @@ class _View:
     title: str
 
     def say(self, key: str, *facts: str) -> str:
-        return _SAID[key].said(self.language).format(*facts)
+        return SAID[key].said(self.language).format(*facts)
 
     def page(self) -> Node:
         return el(
@@ -314,8 +201,8 @@ class _View:
         value = None if sample is None else sample.value
         figure = shown(value, kpi.unit, self.language, self.currency)
         label = kpi.title.said(self.language)
-        if window in _WINDOWS:
-            label = f"{label}, {_WINDOWS[window].said(self.language)}"
+        if window in WINDOWS:
+            label = f"{label}, {WINDOWS[window].said(self.language)}"
         return el(
             "div",
             el("div", figure, class_="figure none" if figure == NOTHING else "figure"),
@@ -399,7 +286,7 @@ class _View:
         rows = [
             el(
                 "tr",
-                el("th", _FEEDS[feed.name].said(self.language) if feed.name in _FEEDS else feed.name, scope="row"),
+                el("th", FEEDS[feed.name].said(self.language) if feed.name in FEEDS else feed.name, scope="row"),
                 el("td", grouped(feed.rows, self.language), class_="number"),
                 el("td", self.synced(feed)),
                 el("td", *self.condition(feed), class_="text"),
@@ -500,7 +387,7 @@ def plain_page(language: Language, version: str) -> bytes:
             el(
                 "body",
                 el("header", el("h1", f"b24metrics {version}")),
-                el("main", el("p", el("a", _SAID["metrics"].said(language), href="metrics"))),
+                el("main", el("p", el("a", SAID["metrics"].said(language), href="metrics"))),
             ),
             lang=language,
         )

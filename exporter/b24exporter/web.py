@@ -23,7 +23,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from b24exporter.board import Board, Edition
 from b24exporter.health import Health
-from b24exporter.page import STYLE_SOURCE, Layout, landing_page, plain_page
+from b24exporter.layout import Layout
+from b24exporter.page import STYLE_SOURCE, landing_page, plain_page
 from b24exporter.render import CONTENT_TYPE
 from b24exporter.webconfig import WebConfig
 from b24metrics.clock import Clock

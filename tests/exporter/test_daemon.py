@@ -13,7 +13,7 @@ import pytest
 from b24exporter.board import Board, PortalFacts
 from b24exporter.daemon import Daemon, RoundOptions
 from b24metrics.clock import HandClock
-from b24metrics.errors import Unreachable, UnwritableMirror
+from b24metrics.errors import NothingMirrored, Unreachable, UnwritableMirror
 from tests.exporter.toy import AT, FEEDS, KPIS, a_snapshot
 
 
@@ -136,6 +136,17 @@ def test_an_old_mirror_is_better_than_an_empty_screen(board: Board, stub: Stub) 
 
     assert board.edition is not None
     assert (False, "It does not answer.") == (board.portal_up, board.failure)
+    assert AT.timestamp() - 12 == board.edition.at  # as old as the last look at the portal, not as the computation
+
+
+def test_the_first_cause_is_told(board: Board, stub: Stub) -> None:
+    """A new exporter whose portal is away says so, and not that its mirror is empty."""
+    stub.on_catch_up = failing(Unreachable("It does not answer."))
+    stub.on_evaluate = failing(NothingMirrored("Sync it first."))
+
+    assert [False] == rounds(board, stub)
+
+    assert (None, "It does not answer.") == (board.edition, board.failure)
 
 
 def test_an_edition_without_figures_is_not_put_up(board: Board, stub: Stub) -> None:
@@ -179,7 +190,7 @@ def test_without_a_portal_a_mirror_is_evaluated(board: Board, stub: Stub) -> Non
 
     assert [True] == rounds(board, stub)
 
-    assert board.portal_up is None
+    assert (None, AT.timestamp() - 12) == (board.portal_up, board.edition.at)
     assert "sync" not in board.seconds
 
 
@@ -192,7 +203,7 @@ def test_the_budget_drops_families_and_says_so(board: Board, stub: Stub, caplog:
     assert {(f"b24_manager_plan_attainment_ratio{part}", "budget"): 4 for part in parts} == board.edition.dropped
     assert b"b24_manager_plan_attainment_ratio" not in board.edition.publication.body
     assert b"b24_manager_info" in board.edition.publication.body
-    assert 1 == len(caplog.records)
+    assert 1 == [record.levelname for record in caplog.records].count("WARNING")
 
 
 def test_rounds_follow_one_another_at_the_interval(board: Board, stub: Stub) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from b24exporter.board import Board, Edition, FeedState, PortalFacts
-from b24exporter.page import Layout
+from b24exporter.layout import Layout
 from b24exporter.render import Publication
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.model import (
