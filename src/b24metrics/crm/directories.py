@@ -47,6 +47,7 @@ from b24metrics.crm.wiretypes import (
     Map,
     Meaning,
     Money,
+    Number,
     Ordinal,
     PipelineId,
     Ref,
@@ -124,7 +125,7 @@ class Status(Entity):
     semantics: Meaning = None
     apology: Flag = None
     entity_type_id: Kind = wire()
-    pipeline_id: Ordinal[PipelineId] | None = wire()
+    pipeline_id: Number[PipelineId] = wire()
 
     @classmethod
     def prepare(cls, values: dict[str, Any], row: Mapping[str, Any], _method: str, /) -> None:

@@ -10,6 +10,7 @@ A field's name on the wire is its own name in capitals (``title`` ↔ ``TITLE``,
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache, partial
 from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
@@ -18,13 +19,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from b24metrics.crm.naming import is_user_field, item_name, legacy_name
-from b24metrics.crm.values import (
-    items,
-)
-from b24metrics.crm.wiretypes import (
-    AsItCame,
-    Spelling,
-)
+from b24metrics.crm.values import items
+from b24metrics.crm.wiretypes import AsItCame, Spelling
 from b24metrics.errors import UnreadableRow
 
 OWN = frozenset({"user_fields", "extra"})
@@ -173,12 +169,16 @@ class Entity(BaseModel):
             raise ValueError(f"{cls.__name__}.{field} is made of other fields and cannot be asked for")
         if name is None:
             other = Spelling.ITEM if spelling is Spelling.LEGACY else Spelling.LEGACY
-            raise ValueError(f"{cls.__name__}.{field} is not offered by the {spelling} methods: use spelling=Spelling.{other.name}")
+            raise ValueError(
+                f"{cls.__name__}.{field} is not offered by the {spelling} methods: use spelling=Spelling.{other.name}"
+            )
         return name
 
 
 E = TypeVar("E", bound=Entity)
 V = TypeVar("V")
+
+_ID = re.compile(r"\d{1,19}|[A-Z]{3}")
 
 _FIELD, _USER_FIELD, _EXTRA, _SPENT = "field", "user field", "extra", "spent"
 
@@ -212,7 +212,7 @@ def _refusal(cls: type[Entity], row: Mapping[str, object], method: str, faults: 
     which = f"a {cls.__name__} without a readable id" if record_id is None else f"{cls.__name__} {record_id}"
     why = ", ".join(f"{key} ({fault})" if key else fault for key, fault in faults.items())
     return UnreadableRow(
-        f"{method or 'a record'}: {which} cannot be read: {why}. "
+        f"{which}{f' of {method}' if method else ''} cannot be read: {why}. "
         "If the portal shows it as usual, please report the method and these names.",
         method=method,
         record_id=record_id,
@@ -221,10 +221,11 @@ def _refusal(cls: type[Entity], row: Mapping[str, object], method: str, faults: 
 
 
 def _id_of(cls: type[Entity], row: Mapping[str, object]) -> int | str | None:
+    """The record's id as it came, if it looks like one: a number, or a currency's three letters."""
     known = cls._wires.get("id")
-    for key in ((known.legacy, known.item) if known else ()) or ():
+    for key in (known.legacy, known.item) if known else ():
         value = row.get(key) if key else None
-        if isinstance(value, int) or (isinstance(value, str) and value.isalnum() and len(value) <= 20):
+        if type(value) is int or (type(value) is str and _ID.fullmatch(value)):
             return value
     return None
 

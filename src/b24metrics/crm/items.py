@@ -14,9 +14,7 @@ from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
 from b24metrics.crm.entity import Entity, one, wire
-from b24metrics.crm.values import (
-    items,
-)
+from b24metrics.crm.values import items
 from b24metrics.crm.wiretypes import (
     EntityType,
     Flag,
