@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import math
 import tempfile
 import time
 from collections import Counter
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -23,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from b24metrics.mirror import rows as mirror_rows
 from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.ranges import BATCHFUL
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.mirror.sync import Progress, Sync
 from b24metrics.portal.client import AsyncPortal
@@ -32,7 +34,7 @@ from b24metrics.portal.client import AsyncPortal
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROWS_PER_DEAL = 70  # of all mirrored tables together, in a practice company
+ROWS_PER_MANAGER = 11_900  # of all mirrored tables together, in twelve months of a practice company
 PORTAL_TABLES = {
     "deals": ("deals", "deal", "TRUE"),
     "leads": ("leads", "lead", "TRUE"),
@@ -94,11 +96,47 @@ def furnish(path: Path, rows: int) -> dict[str, int]:
     from b24metrics.sim.company import Company, build  # noqa: PLC0415 - only here
 
     with duckdb.connect(str(path)) as connection:
-        build(connection, Company(now=time.time(), deals=max(3, rows // ROWS_PER_DEAL)))
+        managers = max(1, rows // ROWS_PER_MANAGER)
+        build(connection, Company(now=time.time(), managers=managers, departments=min(6, managers)))
         return {
             feed: connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchall()[0][0]
             for feed, (_, table, where) in PORTAL_TABLES.items()
         }
+
+
+def split(rows: int) -> None:
+    """From the text of a reply to committed rows, without network and without anything beside: where the time goes."""
+    began_on = datetime(2026, 1, 1, tzinfo=UTC)
+    row = {
+        "TITLE": "Поставка оборудования", "TYPE_ID": "SALE", "CATEGORY_ID": "0", "STAGE_ID": "WON",
+        "STAGE_SEMANTIC_ID": "S", "OPPORTUNITY": "150000.00", "CURRENCY_ID": "RUB", "PROBABILITY": None,
+        "ASSIGNED_BY_ID": "7", "CREATED_BY_ID": "7", "MODIFY_BY_ID": "7", "MOVED_BY_ID": "7",
+        "DATE_CREATE": "2026-01-20T10:02:11+03:00", "DATE_MODIFY": "2026-02-10T16:40:00+03:00",
+        "MOVED_TIME": "2026-02-10T16:40:00+03:00", "BEGINDATE": "2026-01-20T03:00:00+03:00",
+        "CLOSEDATE": "2026-02-10T03:00:00+03:00", "CLOSED": "Y", "COMPANY_ID": "0", "CONTACT_ID": "9", "LEAD_ID": "40",
+        "QUOTE_ID": None, "SOURCE_ID": "CALL", "IS_RECURRING": "N", "IS_RETURN_CUSTOMER": "N", "IS_REPEATED_APPROACH": "N",
+        "ORIGINATOR_ID": None, "ORIGIN_ID": None, "LAST_ACTIVITY_TIME": "2026-02-10T16:41:02+03:00",
+    }  # fmt: skip
+    [feed] = [feed for feed in standard() if feed.name == "deals"]
+    watch = Watch()
+    with tempfile.TemporaryDirectory() as folder:
+        store = DuckStore(Path(folder) / "mirror.duckdb")
+        for first in range(1, rows + 1, BATCHFUL):
+            text = json.dumps([{"ID": str(first + n), **row} for n in range(BATCHFUL)])
+            with watch.on("JSON"):
+                raw = json.loads(text)
+            with watch.on("records"):
+                records = [feed.listing.decode(each) for each in raw]
+            with watch.on("columns"):
+                page = feed.page("practice", records, began_on)
+            with watch.on("upsert and commit"), store.transaction():
+                store.upsert(feed.table, page)
+        store.close()
+    total = sum(watch.seconds.values())
+    print(
+        f"split      {rows / total:,.0f} deals a second from a reply's text to committed rows, in one thread: "
+        + ", ".join(f"{name} {seconds / rows * 1e6:.1f} µs" for name, seconds in watch.seconds.items())
+    )
 
 
 async def measure(address: str, path: Path, line: Connection, expected: dict[str, int]) -> None:
@@ -108,7 +146,6 @@ async def measure(address: str, path: Path, line: Connection, expected: dict[str
     watch.wrap(store, "upsert", "database: upsert")
     watch.wrap(store, "execute", "database: other")
     watch.wrap(store, "load", "database: other")
-    watch.wrap(mirror_rows, "page_of", "rows into columns")
     seen: list[Progress] = []
     async with AsyncPortal(address) as client:
         sync = Sync(client, store, portal="practice", on_progress=seen.append)
@@ -177,6 +214,7 @@ def main() -> None:
             mirror = Path(folder) / "mirror.duckdb"
             asyncio.run(measure(ours.recv(), mirror, ours, expected))
             tell_size(mirror)
+            split(50_000)
         finally:
             ours.send("end")
             process.join()

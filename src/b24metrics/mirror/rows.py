@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from functools import lru_cache
+from operator import itemgetter
 
 import pyarrow as pa
 
@@ -50,8 +51,9 @@ def page_of(table: Table, names: Sequence[str], rows: Iterable[Sequence[object]]
     Raises:
         MirrorError: a value that its column cannot hold.
     """
-    where = [names.index(name) for name in table.primary_key]
-    unique = {tuple(row[n] for n in where): row for row in rows}
+    first, *others = (names.index(name) for name in table.primary_key)
+    key_of = itemgetter(first, *others) if others else lambda row: (row[first],)
+    unique: dict[tuple[object, ...], Sequence[object]] = {key_of(row): row for row in rows}
     schema = arrow_schema(table, tuple(names))
     columns = zip(*unique.values(), strict=True) if unique else ((),) * len(names)
     return pa.Table.from_arrays(
