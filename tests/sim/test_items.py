@@ -97,7 +97,7 @@ def test_or_survives_form_encoding(sim: Sim, ask: Asker) -> None:
     ("params", "text"),
     [
         ({"filter": {"FOO": 1}}, "Invalid filter: field 'FOO' is not allowed in filter"),
-        ({"filter": {">=STAGE_ID": 1}}, "Invalid filter: field 'STAGE_ID' is not allowed in filter"),
+        ({"filter": {">=PRODUCT_ID": 1}}, "Invalid filter: field 'PRODUCT_ID' is not allowed in filter"),
         ({"filter": {"0": {"logic": "OR", "0": {"bar": 1}}}}, "Invalid filter: field 'bar' is not allowed in filter"),
         ({"filter": {"isWon": 1}}, "Invalid filter: field 'isWon' is not allowed in filter"),
         ({"order": {"baz": "ASC"}}, "Invalid order: field 'baz' is not allowed in order"),
@@ -161,6 +161,16 @@ def test_user_fields_are_renamed(sim: Sim, ask: Asker, code: str, name: str) -> 
     original = ask.result("crm.item.list", entityTypeId=2, filter={code: "x"}, useOriginalUfNames="Y")["items"][0]
     assert "x" == original[code]
     assert name not in original
+
+
+def test_legacy_names_do_for_items_too(sim: Sim, ask: Asker) -> None:
+    """Both well-known clients order items by ``ID`` and filter ``>ID``; the answer is in camel case all the same."""
+    deals(sim, 3)
+    params = {"filter": {">ID": 1}, "order": {"ID": "DESC"}, "select": ["ID", "TITLE"]}
+
+    assert [{"id": 3, "title": "Deal 3"}, {"id": 2, "title": "Deal 2"}] == ask.result(
+        "crm.item.list", entityTypeId=2, **params
+    )["items"]
 
 
 def test_fields_map_item_names_to_legacy_names(ask: Asker) -> None:

@@ -158,9 +158,9 @@ def test_every_documented_method_is_there() -> None:
         timeman.schedule.get timeman.timecontrol.reports.get catalog.product.list event.bind event.get event.unbind
         event.offline.get event.offline.list event.offline.clear event.offline.error im.notify.system.add im.notify.personal.add
         im.message.add scope method.get methods server.time profile app.info feature.get user.admin events
-    """.split()
+    """  # fmt: skip
 
-    assert [] == [name for name in index if name.lower() not in METHODS]
+    assert [] == [name for name in index.split() if name.lower() not in METHODS]
 
 
 def test_no_method_breaks_on_nonsense(sim: Sim, ask: Asker) -> None:
@@ -177,7 +177,7 @@ def test_no_method_breaks_on_nonsense(sim: Sim, ask: Asker) -> None:
             ask.response = ask.http.post(
                 ask.address + name, json={**params, "entityTypeId": 2, "fields": {"TITLE": [1]}}
             )
-            if ask.response.status_code == 500 or "time" not in ask.response.text and "error" not in ask.response.text:
+            if ask.response.status_code == 500 or not {"time", "error"} & set(ask.response.json()):
                 broken.append((name, params))
 
     assert [] == broken

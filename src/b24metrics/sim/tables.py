@@ -160,6 +160,13 @@ class Table:
         """Item name → field, in wire order."""
         return {field.item: field for field in self.fields if field.item and not field.hidden}
 
+    def item_field(self, name: str) -> Field | None:
+        """A field by its item name; the legacy name does as well, as clients in use on live portals know."""
+        if found := self.items.get(name):
+            return found
+        found = self.by_name.get(name)
+        return found if found is not None and found.item and not found.hidden else None
+
     @cached_property
     def by_name(self) -> Mapping[str, Field]:
         return {field.name: field for field in self.fields}

@@ -97,11 +97,15 @@ def item_selection(
     """What an item ``select`` means; nothing given is ``*``. Multifields only come with ``*``."""
     wanted = [php.text(name) for name in given] or ["*"]
     everything = "*" in wanted
-    names = table.items if everything else {n: f for n, f in table.items.items() if n in wanted or n == "id"}
+    names = (
+        table.items
+        if everything
+        else {n: f for n, f in table.items.items() if n == "id" or not {n, f.name}.isdisjoint(wanted)}
+    )
     shown = {(code if original else field.item_name): field for code, field in declared.items()}
     return Selection(
         names,
-        {name: field for name, field in shown.items() if everything or name in wanted},
+        {name: field for name, field in shown.items() if everything or not {name, field.code}.isdisjoint(wanted)},
         MULTIFIELDS if multi and everything else (),
         () if not multi else tuple(name for name in ALIASES if name in wanted),
         everything,
@@ -224,11 +228,11 @@ def legacy_target(table: Table, declared: Mapping[str, UserField], name: str) ->
 
 def item_target(table: Table, declared: Mapping[str, UserField], name: str, *, original: bool) -> Target | None:
     """What an item filter or order name means; None is an error there."""
-    field = table.items.get(name)
+    field = table.item_field(name)
     if field is not None and field.stored:
         return Target(f'"{field.name}"', field.kind) if field.name != "ID" else Target("ID", Kind.ID)
     for code, user_field in declared.items():
-        if name == (code if original else user_field.item_name):
+        if name == code or (name == user_field.item_name and not original):
             return user_field.target
     return None
 

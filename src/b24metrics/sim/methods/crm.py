@@ -355,10 +355,10 @@ def item_fields(call: Call) -> object:
 
 
 def _given_item(call: Call, entity: EntityType) -> dict[str, object]:
-    known = dict(entity.table.items)
     codes = declared(call, entity)
-    named = {(code if _original(call) else field.item_name): field for code, field in codes.items()}
+    named = {**codes, **({} if _original(call) else {field.item_name: field for field in codes.values()})}
     given = php.as_map(call.need("fields"))
+    known = {name: field for name in given if (field := entity.table.item_field(name))}
     changes = written(call, given, known, named, multi=False)
     for value in php.as_list(given.get("fm")):
         member = php.as_map(value)
