@@ -26,13 +26,13 @@ from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig
 from b24metrics.clock import Clock
 from b24metrics.config import Settings
-from b24metrics.errors import ConfigError, NothingMirrored, PortalFault, TryLater, Unreachable
+from b24metrics.errors import PortalFault, TryLater, Unreachable
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.plans import read_plans
-from b24metrics.mirror.stores import DuckStore, Store
-from b24metrics.mirror.sync import Sync
+from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.sync import Sync, which_portal
 from b24metrics.portal import AsyncPortal, Webhook
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ async def run_exporter(job: Job) -> None:
         B24Error: it cannot begin; the text says what to do.
     """
     settings = job.read_settings()
-    address = None if job.mirror_only else address_of(settings)
+    address = None if job.mirror_only else settings.portal.webhook_address()
     options = settings.kpi_options()
     if settings.plans_file is not None:
         read_plans(settings.plans_file)  # told now rather than in the log of the first round
@@ -99,22 +99,6 @@ async def run_exporter(job: Job) -> None:
                 )
             finally:
                 await daemon.close()
-
-
-def address_of(settings: Settings) -> Webhook:
-    """The webhook's address.
-
-    Raises:
-        ConfigError: there is none, or it is none.
-    """
-    address = settings.portal.address()
-    if address is None:
-        raise ConfigError(
-            "No portal is named. Put the address of an inbound webhook into the environment variable B24_WEBHOOK "
-            "(in the portal: Developer resources, Other, Inbound webhook), "
-            "or serve a mirror that is already there with --mirror-only."
-        )
-    return Webhook.parse(address)
 
 
 @asynccontextmanager
@@ -163,22 +147,6 @@ async def _introduce(portal: AsyncPortal) -> None:
             "The webhook lacks the scopes %s: KPIs that need them have no series. Tick them in the portal.",
             ", ".join(found.missing),
         )
-
-
-def which_portal(store: Store, wanted: str | None = None) -> str:
-    """The portal to serve from a mirror.
-
-    Raises:
-        NothingMirrored: it holds none, or not the wanted one. ConfigError: it holds several and none was named.
-    """
-    found = [str(name) for (name,) in store.rows("SELECT portal FROM portals ORDER BY portal")]
-    if not found:
-        raise NothingMirrored("The mirror is empty: run b24metrics sync first.")
-    if wanted is None and len(found) > 1:
-        raise ConfigError(f"The mirror holds several portals: name one of {', '.join(found)} with --portal.")
-    if wanted is not None and wanted not in found:
-        raise NothingMirrored(f"The mirror has no portal {wanted!r}: it has {', '.join(found)}.")
-    return wanted or found[0]
 
 
 def _round_options(settings: Settings, options: KpiOptions) -> RoundOptions:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 
-from b24exporter.assembly import address_of
 from b24exporter.server import bind, listen_on
 from b24exporter.webconfig import WebConfig
 from b24metrics.config import Settings
@@ -80,7 +79,7 @@ def _mirror(settings: Settings) -> str:
 
 
 def _portal(settings: Settings) -> str:
-    with Portal(address_of(settings), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+    with Portal(settings.portal.webhook_address(), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
         found = portal.check_up()
     missing = f"; without the scopes {', '.join(found.missing)}" if found.missing else ""
     return f"{found.host} answers as {found.name or 'user'} ({found.user_id}){missing}"

@@ -19,7 +19,7 @@ import typer
 
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.errors import ConfigError, NothingMirrored
+from b24metrics.errors import ConfigError
 
 if TYPE_CHECKING:
     from b24metrics.kpi import Kpi, Sample, Snapshot
@@ -50,6 +50,9 @@ WebhookAddress = Annotated[
     ),
 ]
 MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The local copy. Default: b24metrics.duckdb")]
+PortalName = Annotated[
+    str | None, typer.Option(help="Which portal, where the mirror holds several: its host.", show_default=False)
+]
 CaFile = Annotated[Path | None, typer.Option("--ca", help="Certificates to trust besides the usual ones (own portal).")]
 
 
@@ -66,21 +69,6 @@ def settings_of(
         "mirror": {"path": mirror},
     }
     return Settings.load(config, overrides)
-
-
-def address_of(settings: Settings) -> str:
-    """The webhook's address.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    address = settings.portal.address()
-    if address is None:
-        raise ConfigError(
-            "No portal is named. Put the address of an inbound webhook into the environment variable B24_WEBHOOK "
-            "(in the portal: Developer resources, Other, Inbound webhook)."
-        )
-    return address
 
 
 @app.callback(invoke_without_command=True)
@@ -101,7 +89,9 @@ def doctor(config: ConfigFile = None, webhook: WebhookAddress = None, ca: CaFile
 
     with console.doors():
         settings = settings_of(config, webhook, ca=ca)
-        with Portal(address_of(settings), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+        with Portal(
+            settings.portal.webhook_address(), plan=settings.portal.plan, verify=settings.portal.ca_file
+        ) as portal:
             found = portal.check_up()
     rights = "administrator" if found.admin else "not an administrator: sees only what its owner sees"
     skew = "unknown" if found.skew_seconds is None else f"{found.skew_seconds:+.1f} s against this machine"
@@ -142,7 +132,7 @@ def sync(
 
     with console.doors():
         settings = settings_of(config, webhook, mirror, ca, plan)
-        report = asyncio.run(_sync(settings, address_of(settings), None if once else interval))
+        report = asyncio.run(_sync(settings, None if once else interval))
         rows = sum(report.rows.values())
         console.say(f"The mirror {settings.mirror.path} is in step: {console.grouped(rows)} rows written.")
         for error in report.errors.values():
@@ -151,21 +141,33 @@ def sync(
         raise typer.Exit(1)
 
 
-async def _sync(settings: Settings, address: str, interval: float | None) -> Report:
+async def _sync(settings: Settings, interval: float | None) -> Report:
     from b24metrics import console
+    from b24metrics.mirror.feeds import standard
+    from b24metrics.mirror.plans import load_plans, read_plans
     from b24metrics.mirror.stores import DuckStore
     from b24metrics.mirror.sync import Sync
     from b24metrics.portal import AsyncPortal
 
+    address = settings.portal.webhook_address()
     store = DuckStore(settings.mirror.path)
     clock = SystemClock()
     try:
         async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
             with console.backfill_meter(clock) as meter:
+                kept = settings.mirror.user_fields
                 syncing = Sync(
-                    portal, store, portal=portal.host, clock=clock, on_progress=meter, zone=settings.reporting.zone
+                    portal,
+                    store,
+                    portal=portal.host,
+                    feeds=standard(deal_fields=kept.get("deal", ()), lead_fields=kept.get("lead", ())),
+                    clock=clock,
+                    on_progress=meter,
+                    zone=settings.reporting.zone,
                 )
                 report = await syncing.catch_up()
+            if settings.plans_file is not None:
+                load_plans(store, portal.host, read_plans(settings.plans_file))
             while interval is not None:
                 started = clock.monotonic()
                 report = await syncing.round()
@@ -178,13 +180,13 @@ async def _sync(settings: Settings, address: str, interval: float | None) -> Rep
 
 
 @app.command()
-def status(config: ConfigFile = None, mirror: MirrorFile = None) -> None:
+def status(config: ConfigFile = None, mirror: MirrorFile = None, portal: PortalName = None) -> None:
     """How far the mirror is: rows, freshness and failures of every entity."""
     from b24metrics import console
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        portal, found = _status(settings)
+        name, found = _status(settings, portal)
     rows = [
         (
             one.feed,
@@ -195,22 +197,45 @@ def status(config: ConfigFile = None, mirror: MirrorFile = None) -> None:
         )
         for one in found
     ]
-    console.table(
-        f"{settings.mirror.path}: {portal}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,)
-    )
+    console.table(f"{settings.mirror.path}: {name}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,))
 
 
-def _status(settings: Settings) -> tuple[str, Sequence[FeedStatus]]:
+def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedStatus]]:
     from b24metrics.mirror.feeds import standard
     from b24metrics.mirror.stores import DuckStore
     from b24metrics.mirror.sync import status as feed_status
+    from b24metrics.mirror.sync import which_portal
 
     store = DuckStore(settings.mirror.path, read_only=True)
     try:
-        portal = _only_portal(store, settings.mirror.path)
+        portal = which_portal(store, wanted)
         return portal, feed_status(store, portal, standard(), datetime.fromtimestamp(SystemClock().now(), UTC))
     finally:
         store.close()
+
+
+@app.command()
+def plan(
+    file: Annotated[Path, typer.Argument(help="CSV with the head kpi_id,level,subject_id,month,amount.")],
+    config: ConfigFile = None,
+    mirror: MirrorFile = None,
+    portal: PortalName = None,
+) -> None:
+    """Load sales plans from a CSV file into the mirror, in place of those that are there."""
+    from b24metrics import console
+    from b24metrics.mirror.plans import load_plans, read_plans
+    from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.sync import which_portal
+
+    with console.doors():
+        settings = settings_of(config, mirror=mirror)
+        plans = read_plans(file)
+        store = DuckStore(settings.mirror.path)
+        try:
+            load_plans(store, which_portal(store, portal), plans)
+        finally:
+            store.close()
+        console.say(f"{len(plans)} plans are in {settings.mirror.path}.")
 
 
 @app.command()
@@ -218,6 +243,7 @@ def kpi(
     ids: Annotated[list[str] | None, typer.Argument(help="KPI ids; none: all of them.", show_default=False)] = None,
     config: ConfigFile = None,
     mirror: MirrorFile = None,
+    portal: PortalName = None,
     window: Annotated[
         list[str] | None, typer.Option("--window", "-w", help="today, 7d, mtd …; may be repeated.")
     ] = None,
@@ -239,7 +265,7 @@ def kpi(
     with console.doors():
         settings = settings_of(config, mirror=mirror)
         kpis, windows, grains = _chosen(ids or [], window, by, everything=everything)
-        snapshot = _evaluate(settings, kpis, _instant(at, settings.reporting.zone))
+        snapshot = _evaluate(settings, portal, kpis, _instant(at))
     samples = [
         sample
         for sample in snapshot.samples
@@ -287,33 +313,31 @@ def _grain(kind: Any, name: str) -> str:
         raise ConfigError(f"There is no grain {name!r}. Known: T, M, D, P, S, R, C and pairs such as MxP.") from None
 
 
-def _instant(text: str | None, zone: str | None) -> datetime:
+def _instant(text: str | None) -> datetime:
+    """An instant; without an offset it is left naive, because only the mirror knows the portal's zone."""
     if text is None:
         return datetime.fromtimestamp(SystemClock().now(), UTC)
     try:
-        at = datetime.fromisoformat(text)
+        return datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no instant such as 2026-03-14T12:00 or 2026-03-14T12:00+03:00.") from None
-    return at if at.tzinfo else at.replace(tzinfo=ZoneInfo(zone or "Europe/Moscow"))
 
 
-def _evaluate(settings: Settings, kpis: Sequence[Kpi], at: datetime) -> Snapshot:
+def _evaluate(settings: Settings, portal: str | None, kpis: Sequence[Kpi], at: datetime) -> Snapshot:
     from b24metrics.kpi import evaluate
+    from b24metrics.kpi.ground import Ground
     from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.sync import which_portal
 
+    options = settings.kpi_options()
     store = DuckStore(settings.mirror.path, read_only=True)
     try:
-        return evaluate(store, _only_portal(store, settings.mirror.path), kpis, now=at, options=settings.kpi_options())
+        name = which_portal(store, portal)
+        if at.tzinfo is None:
+            at = at.replace(tzinfo=ZoneInfo(Ground(store, name, at.replace(tzinfo=UTC), options).zone))
+        return evaluate(store, name, kpis, now=at, options=options)
     finally:
         store.close()
-
-
-def _only_portal(store: Any, path: Path) -> str:
-    """The portal of a mirror that holds one."""
-    found = [row[0] for row in store.rows("SELECT portal FROM portals ORDER BY portal")]
-    if not found:
-        raise NothingMirrored(f"The mirror {path} is empty: run `b24metrics sync` first.")
-    return str(found[0])
 
 
 def _as_object(sample: Sample) -> dict[str, Any]:

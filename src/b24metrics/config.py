@@ -28,6 +28,7 @@ from pydantic_settings import (
 
 from b24metrics.errors import CalendarError, ConfigError
 from b24metrics.kpi.options import TEST_PATTERN, ActivityKind, ClosedAtSource, KpiOptions, LeadMode
+from b24metrics.portal.address import Webhook
 from b24metrics.worktime import Calendars
 
 
@@ -89,6 +90,20 @@ class PortalSettings(_Section):
         if not text:
             raise ConfigError(f"portal.webhook_file: {self.webhook_file} is empty. Put the webhook's address into it.")
         return text
+
+    def webhook_address(self) -> Webhook:
+        """The portal's webhook, parsed.
+
+        Raises:
+            ConfigError: there is none, or it is no webhook.
+        """
+        address = self.address()
+        if address is None:
+            raise ConfigError(
+                "No portal is named. Put the address of an inbound webhook into the environment variable B24_WEBHOOK "
+                "(in the portal: Developer resources, Other, Inbound webhook)."
+            )
+        return Webhook.parse(address)
 
 
 class MirrorSettings(_Section):

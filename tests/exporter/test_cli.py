@@ -45,7 +45,6 @@ def test_no_portal_is_told_what_to_do() -> None:
     words = refused(called("run"))
 
     assert "B24_WEBHOOK" in words
-    assert "--mirror-only" in words
 
 
 def test_plain_http_to_a_portal_is_refused() -> None:

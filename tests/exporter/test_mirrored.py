@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from b24exporter.assembly import which_portal
 from b24exporter.board import Board
 from b24exporter.mirrored import FIRST_WAIT, RETRY_SECONDS, Mirrored
 from b24metrics.clock import HandClock
@@ -18,7 +17,7 @@ from b24metrics.errors import ConfigError, NothingMirrored, Unreachable
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.schema import PORTALS
 from b24metrics.mirror.stores import DuckStore
-from b24metrics.mirror.sync import FeedStatus, Progress, Report
+from b24metrics.mirror.sync import FeedStatus, Progress, Report, which_portal
 
 AT = datetime(2025, 3, 14, 9, tzinfo=UTC)
 

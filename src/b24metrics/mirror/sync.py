@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from b24metrics.clock import Clock, SystemClock
+from b24metrics.errors import ConfigError, NothingMirrored
 from b24metrics.mirror.backfill import STREAMS, Backfill, Progress
 from b24metrics.mirror.desk import Client, Desk, Report
 from b24metrics.mirror.feeds import Feed, Reloaded, standard
@@ -23,7 +24,7 @@ from b24metrics.mirror.ranges import left
 from b24metrics.mirror.rounds import Rounds
 from b24metrics.mirror.stores import Store
 
-__all__ = ["FeedStatus", "Progress", "Report", "Sync", "status"]
+__all__ = ["FeedStatus", "Progress", "Report", "Sync", "status", "which_portal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,3 +149,19 @@ def status(store: Store, portal: str, feeds: Sequence[Feed], now: datetime) -> l
             )
         )
     return found
+
+
+def which_portal(store: Store, wanted: str | None = None) -> str:
+    """The portal to serve from a mirror.
+
+    Raises:
+        NothingMirrored: it holds none, or not the wanted one. ConfigError: it holds several and none was named.
+    """
+    found = [str(name) for (name,) in store.rows("SELECT portal FROM portals ORDER BY portal")]
+    if not found:
+        raise NothingMirrored("The mirror is empty: run b24metrics sync first.")
+    if wanted is None and len(found) > 1:
+        raise ConfigError(f"The mirror holds several portals: name one of {', '.join(found)} with --portal.")
+    if wanted is not None and wanted not in found:
+        raise NothingMirrored(f"The mirror has no portal {wanted!r}: it has {', '.join(found)}.")
+    return wanted or found[0]
