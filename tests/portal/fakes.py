@@ -10,6 +10,7 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -42,9 +43,21 @@ def parse_str(text: str) -> Any:
     return root
 
 
-def reply(body: Any, status: int = 200, **headers: str) -> httpx.Response:
-    text = body if isinstance(body, (bytes, str)) else json.dumps(body)
-    return httpx.Response(status, content=text, headers={"content-type": "application/json; charset=utf-8", **headers})
+@dataclass(frozen=True)
+class Canned:
+    """A reply that can be given more than once, to both clients."""
+
+    status: int
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __call__(self, _: httpx.Request) -> httpx.Response:
+        return httpx.Response(self.status, content=self.body, headers=self.headers)
+
+
+def reply(body: Any, status: int = 200, **headers: str) -> Canned:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return Canned(status, raw, {"content-type": "application/json; charset=utf-8", **headers})
 
 
 def method_of(request: httpx.Request) -> str:
@@ -66,11 +79,9 @@ class Script:
         self.sent.append(request)
         assert self.replies, f"one request more than scripted: {method_of(request)}"
         found = self.replies.pop(0)
-        if callable(found):
-            found = found(request)
         if isinstance(found, BaseException):
             raise found
-        return found if isinstance(found, httpx.Response) else reply(found)
+        return found(request) if callable(found) else reply(found)(request)
 
     @property
     def transport(self) -> httpx.MockTransport:
@@ -133,22 +144,21 @@ class Toy:
         self.level_at = now
         if self.level + 1 > self.x:
             self.refused[503] += 1
-            return reply(TOO_MANY, 503)
+            return reply(TOO_MANY, 503)(request)
         self.level += 1
         self.highest = max(self.highest, self.level)
         self.requests += 1
         method, params = method_of(request), body_of(request)
         started = self.clock.now()
         if method == "batch":
-            return self._batch(params, started)
+            return self._batch(params, started)(request)
         told = self._run(method, params)
-        if "error" in told:
-            return reply(told, {"OPERATION_TIME_LIMIT": 429, "ERROR_METHOD_NOT_FOUND": 404}.get(told["error"], 400))
-        return reply(told)
+        status = {"OPERATION_TIME_LIMIT": 429, "ERROR_METHOD_NOT_FOUND": 404}.get(str(told.get("error")), 400)
+        return reply(told, status if "error" in told else 200)(request)
 
     # ------------------------------------------------------------ batch
 
-    def _batch(self, params: Mapping[str, Any], started: float) -> httpx.Response:
+    def _batch(self, params: Mapping[str, Any], started: float) -> Canned:
         if self._used("batch") > self.limit:
             self.refused[429] += 1
             return reply(OPERATION, 429)

@@ -118,7 +118,7 @@ TAIL = f"/rest/7/{KEY}/crm.deal.list"
 )
 def test_a_renamed_portal_is_followed(base: str, location: str, expected: str) -> None:
     """Same zone of the vendor's cloud, the same host, a host below it, loopback, or a trusted host."""
-    assert expected == moved_base(base, TAIL, location, {"Trusted.example"})
+    assert expected == moved_base(base, Secret(TAIL), Secret(location), {"Trusted.example"})
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_renamed_portal_is_followed(base: str, location: str, expected: str) -
 def test_a_redirect_that_nothing_vouches_for_is_refused(location: str) -> None:
     """http, another zone, another domain, another path: the secret is not sent there, nor shown."""
     with pytest.raises(ConfigError) as refused:
-        moved_base("https://old.bitrix24.ru", TAIL, location)
+        moved_base("https://old.bitrix24.ru", Secret(TAIL), Secret(location))
     assert KEY not in str(refused.value)
 
 

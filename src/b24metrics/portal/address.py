@@ -94,7 +94,7 @@ class Address(Protocol):
         """The text without the secrets of this address: portals and proxies quote what they were sent."""
         ...
 
-    def follow(self, location: str, method: str, *, rest3: bool, trusted: Collection[str]) -> str:
+    def follow(self, location: Secret, method: str, *, rest3: bool, trusted: Collection[str]) -> str:
         """The base address that a redirect leads to, if the secret may go there."""
         ...
 
@@ -130,7 +130,7 @@ class Webhook:
         return urlsplit(self.base).netloc
 
     def url(self, method: str, *, rest3: bool = False) -> Secret:
-        return Secret(self.base + self._tail(method, rest3=rest3))
+        return Secret(self.base + self._tail(method, rest3=rest3).reveal())
 
     def sealed(self, body: Any) -> Any:
         return body
@@ -138,15 +138,15 @@ class Webhook:
     def scrub(self, text: str) -> str:
         return text.replace(self.secret.reveal(), HIDDEN)
 
-    def follow(self, location: str, method: str, *, rest3: bool, trusted: Collection[str]) -> str:
+    def follow(self, location: Secret, method: str, *, rest3: bool, trusted: Collection[str]) -> str:
         return moved_base(self.base, self._tail(method, rest3=rest3), location, trusted)
 
     def at(self, base: str) -> Webhook:
         """The same webhook of the renamed portal."""
         return replace(self, base=base)
 
-    def _tail(self, method: str, *, rest3: bool) -> str:
-        return f"/rest/{'api/' if rest3 else ''}{self.user_id}/{self.secret.reveal()}/{checked_method(method)}"
+    def _tail(self, method: str, *, rest3: bool) -> Secret:
+        return Secret(f"/rest/{'api/' if rest3 else ''}{self.user_id}/{self.secret.reveal()}/{checked_method(method)}")
 
     def __str__(self) -> str:
         return f"{self.host} (user {self.user_id})"
@@ -176,24 +176,35 @@ def checked_base(text: str, what: str) -> str:
     return _origin(parts) + parts.path.rstrip("/")
 
 
-def moved_base(base: str, tail: str, location: str, trusted: Collection[str] = ()) -> str:
-    """Where a redirect from ``base + tail`` leads, without the tail, when the rules of this module allow it.
+def moved_base(base: str, tail: Secret, location: Secret, trusted: Collection[str] = ()) -> str:
+    """Where a redirect from ``base`` + ``tail`` leads, without the tail, when the rules of this module allow it.
 
     Raises:
         ConfigError: they do not; both hosts are named.
     """
+    verdict = _verdict(base, tail.reveal(), location.reveal(), trusted)
+    if isinstance(verdict, ConfigError):
+        # Raised here, where no variable holds the secret: some tracebacks show variables.
+        raise verdict.with_traceback(None)
+    return verdict
+
+
+def _verdict(base: str, tail: str, location: str, trusted: Collection[str]) -> str | ConfigError:
     old = urlsplit(base)
     if location.startswith("/") and not location.startswith("//"):
         location = f"{old.scheme}://{old.netloc}{location}"
-    new = _split(location, f"the address that {old.netloc} redirects to")
+    try:
+        new = _split(location, f"the address that {old.netloc} redirects to")
+    except ConfigError as error:
+        return error
     path = new.path.rstrip("/").removesuffix(".json")
     if not path.endswith(tail):
-        raise ConfigError(
+        return ConfigError(
             f"{old.netloc} redirects to a page of {new.netloc} that is not its REST address: "
             "open the portal in a browser, see where it leads, and put that address into the settings"
         )
     if not _may_follow(old.hostname or "", new.hostname or "", trusted):
-        raise ConfigError(
+        return ConfigError(
             f"{old.netloc} redirects to {new.netloc}, which nothing vouches for: the secret was not sent there. "
             f"If the portal has moved, put {new.netloc} into its address"
         )

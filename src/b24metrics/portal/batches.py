@@ -26,6 +26,7 @@ from b24metrics.errors import (
     TryLater,
     UnreadableReply,
 )
+from b24metrics.portal.address import checked_method
 from b24metrics.portal.flows import Errand, Flow, Got, Line, Trial, admission, attempt
 from b24metrics.portal.limits import LONGEST, Ticket
 from b24metrics.portal.refusals import Cure, Refusal
@@ -68,6 +69,7 @@ def _check(batch: Batch) -> set[str]:
     alone: set[str] = set()
     before: dict[str, str] = {}
     for name, request in batch.requests.items():
+        checked_method(request.method)
         if request.rest3:
             raise ValueError(
                 f"{name}: {request.method} belongs to REST 3.0 and cannot travel in a batch: fetch it alone"
@@ -202,7 +204,8 @@ class _Work:
         keys = {name: f"c{n:02}" for n, name in enumerate(names)}
         requests = {name: self.batch.requests[name] for name in names}
         commands: dict[str, str] = {}
-        halt = self.batch.halt
+        # A refused command must not be overtaken by a write behind it, nor leave a reference to it without an end.
+        halt = self.batch.halt or not all(request.repeatable for request in requests.values())
         for n, name in enumerate(names):
             params = self._params(name)
             halt = halt or next(find_refs(params), None) is not None

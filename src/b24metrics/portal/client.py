@@ -119,6 +119,12 @@ def _context(verify: str | Path | ssl.SSLContext | None) -> ssl.SSLContext | boo
         raise ConfigError(f"{verify}: no readable bundle of certificates ({type(error).__name__})") from None
 
 
+def _credential(address: str | Webhook | OAuth) -> Credential:
+    if isinstance(address, OAuth):
+        return address
+    return WebhookCredential(address if isinstance(address, Webhook) else Webhook.parse(address))
+
+
 def _plan(plan: Plan | str) -> Plan:
     if isinstance(plan, Plan):
         return plan
@@ -137,6 +143,7 @@ class _Client(ABC, Generic[H]):
         clock: time; tests hand in a HandClock. gate: budgets; by default clients of one process share them.
         verify: bundle or directory of certificates to trust, or an SSL context; default: the usual authorities.
         timeout: seconds until a silent portal is given up. http2: speak HTTP/2 where the portal does.
+        max_bytes: largest reply that is read, unpacked.
         attempts, patience, trusted, on_moved: see ``flows.Line``.
         user_agent: how we introduce ourselves. chance: source of jitter. transport: for tests.
 
@@ -155,6 +162,7 @@ class _Client(ABC, Generic[H]):
         verify: str | Path | ssl.SSLContext | None = None,
         timeout: float = 65.0,
         http2: bool = False,
+        max_bytes: int = MAX_BYTES,
         attempts: int = 5,
         patience: float = 1800.0,
         trusted: Collection[str] = (),
@@ -163,11 +171,8 @@ class _Client(ABC, Generic[H]):
         chance: random.Random | None = None,
         transport: httpx.BaseTransport | httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        credential: Credential = (
-            address
-            if isinstance(address, OAuth)
-            else WebhookCredential(address if isinstance(address, Webhook) else Webhook.parse(address))
-        )
+        credential = _credential(address)
+        del address  # it may be a text with the secret, and some tracebacks show variables
         chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         allowed = _plan(plan)
         time = clock or SystemClock()
@@ -185,6 +190,7 @@ class _Client(ABC, Generic[H]):
             trusted=trusted,
             on_moved=on_moved,
         )
+        self._max_bytes = max_bytes
         loopback = is_loopback(credential.current.host.rsplit(":", 1)[0])
         self._http: H = self._open(
             {
@@ -231,7 +237,7 @@ class _Client(ABC, Generic[H]):
 class _Body:
     """Collects a reply up to its limits."""
 
-    def __init__(self, response: httpx.Response, clock: Clock, limit: int = MAX_BYTES) -> None:
+    def __init__(self, response: httpx.Response, clock: Clock, limit: int) -> None:
         self._response = response
         self._clock = clock
         self._limit = limit
@@ -253,7 +259,7 @@ class _Body:
         return Heard(
             self._response.status_code,
             b"".join(self._parts),
-            location=self._response.headers.get("location", ""),
+            location=Secret(self._response.headers.get("location", "")),
             cut=self._size > self._limit,
         )
 
@@ -399,7 +405,7 @@ class Portal(_Client[httpx.Client]):
         with _hushed():
             try:
                 with self._http.stream(method, url.reveal(), content=body, headers=_JSON) as response:
-                    reply = _Body(response, self._line.clock)
+                    reply = _Body(response, self._line.clock, self._max_bytes)
                     for part in response.iter_bytes():
                         if not reply.take(part):
                             break
@@ -510,7 +516,7 @@ class AsyncPortal(_Client[httpx.AsyncClient]):
         with _hushed():
             try:
                 async with self._http.stream(method, url.reveal(), content=body, headers=_JSON) as response:
-                    reply = _Body(response, self._line.clock)
+                    reply = _Body(response, self._line.clock, self._max_bytes)
                     async for part in response.aiter_bytes():
                         if not reply.take(part):
                             break

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias, TypeVar
 
 from b24metrics.clock import Clock
 from b24metrics.errors import B24Error, LostReply, PortalFault, TryLater, Unreachable, UnreadableReply
-from b24metrics.portal.address import Address, Secret
+from b24metrics.portal.address import Address, Secret, checked_method
 from b24metrics.portal.limits import LONGEST, Gate, Lane, Ticket
 from b24metrics.portal.oauth import Credential, OAuth, Tokens
 from b24metrics.portal.refusals import Cure, Refusal
@@ -204,7 +204,11 @@ def fetch(line: Line, request: Request[T]) -> Flow[T]:
         ValueError, TypeError: parameters that have no meaning on the wire.
     """
     errand = Errand(
-        request.method, plain(request.params), {request.method: 1}, repeatable=request.repeatable, rest3=request.rest3
+        checked_method(request.method),
+        plain(request.params),
+        {request.method: 1},
+        repeatable=request.repeatable,
+        rest3=request.rest3,
     )
     trial = Trial(line, request.method)
     while True:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from b24metrics.errors import ConfigError, NotAuthorised, UnreadableReply
+from b24metrics.errors import B24Error, ConfigError, NotAuthorised, UnreadableReply
 from b24metrics.portal.address import HIDDEN, Address, Secret, Webhook, checked_base, checked_method, moved_base
 from b24metrics.portal.refusals import read_refusal
 from b24metrics.portal.wire import Heard, read_json
@@ -106,8 +106,8 @@ class Tokens:
                 text = text.replace(secret.reveal(), HIDDEN)
         return text
 
-    def follow(self, location: str, method: str, *, rest3: bool, trusted: Collection[str]) -> str:
-        return moved_base(self.base, _tail(method, rest3=rest3), location, trusted)
+    def follow(self, location: Secret, method: str, *, rest3: bool, trusted: Collection[str]) -> str:
+        return moved_base(self.base, Secret(_tail(method, rest3=rest3)), location, trusted)
 
 
 def _tail(method: str, *, rest3: bool) -> str:
@@ -214,33 +214,41 @@ class OAuth:
         """The tokens that the token endpoint answers; its errors may come with status 200.
 
         Raises:
-            PortalError: it refuses. UnreadableReply: no JSON, or no tokens in it.
+            PortalError: it refuses. UnreadableReply: no JSON, or no tokens in it. ConfigError: an endpoint without https.
         """
-        payload = read_json(heard, host=self.token_host, scrub=self.scrub)
-        if isinstance(payload, Mapping) and payload.get("error") is not None:
-            raise read_refusal(
-                payload, method=_METHOD, status=heard.status, host=self.token_host, scrub=self.scrub
-            ).error
+        told = self._told(heard)
+        if isinstance(told, B24Error):
+            raise told.with_traceback(None)  # here, where no variable holds a token: some tracebacks show variables
+        return told
+
+    def _told(self, heard: Heard) -> Tokens | B24Error:
+        host, status, old = self.token_host, heard.status, self._tokens
+        try:
+            payload = read_json(heard, host=host, scrub=self.scrub)
+        except UnreadableReply as error:
+            return error
         found = payload if isinstance(payload, Mapping) else {}
+        if found.get("error") is not None:
+            return read_refusal(found, method=_METHOD, status=status, host=host, scrub=self.scrub).error
         access, refresh = found.get("access_token"), found.get("refresh_token")
         if not isinstance(access, str) or not isinstance(refresh, str) or not access or not refresh:
-            raise UnreadableReply(
-                f"{self.token_host}: no tokens in the answer", status=heard.status, host=self.token_host
-            )
-        old = self._tokens
+            return UnreadableReply(f"{host}: no tokens in the answer", status=status, host=host)
         member_id = str(found.get("member_id") or old.member_id)
         if old.member_id and member_id != old.member_id:
-            raise NotAuthorised(
-                f"{self.token_host} gave tokens of another portal (member {member_id}): authorise the application again",
+            return NotAuthorised(
+                f"{host} gave tokens of another portal (member {member_id}): authorise the application again",
                 method=_METHOD,
-                host=self.token_host,
+                host=host,
             )
-        endpoint = found.get("client_endpoint")
-        expires = found.get("expires")
+        endpoint, expires = found.get("client_endpoint"), found.get("expires")
+        try:
+            base = _base_of(endpoint) if isinstance(endpoint, str) and endpoint else old.base
+        except ConfigError as error:
+            return error
         return Tokens(
             Secret(access),
             Secret(refresh),
-            _base_of(endpoint) if isinstance(endpoint, str) and endpoint else old.base,
+            base,
             member_id=member_id,
             expires_at=float(expires) if isinstance(expires, (int, float)) else None,
             scope=str(found.get("scope") or old.scope),

@@ -19,7 +19,7 @@ from typing import Any
 from urllib.parse import quote
 
 from b24metrics.errors import UnreadableReply
-from b24metrics.portal.address import checked_method
+from b24metrics.portal.address import Secret, checked_method
 from b24metrics.portal.refusals import Refusal, read_refusal
 from b24metrics.portal.request import Answer, Ref, Timing
 
@@ -195,10 +195,10 @@ class Heard:
 
     status: int
     body: bytes
-    location: str = ""
+    location: Secret = Secret("")  # noqa: RUF009 - it never changes
     cut: bool = False
 
-    def __repr__(self) -> str:  # bodies hold personal data, locations hold secrets
+    def __repr__(self) -> str:  # bodies hold personal data
         return f"Heard({self.status}, {len(self.body)} bytes)"
 
 
@@ -219,6 +219,7 @@ def read_answer(heard: Heard, *, method: str, host: str, scrub: Callable[[str], 
             )
         if payload.get("error") is not None:
             return read_refusal(payload, method=method, status=heard.status, host=host, scrub=scrub)
+    del payload  # it may quote the secret, and some tracebacks show variables
     raise _unreadable(heard, host, "JSON, but no answer of a portal: neither result nor error", scrub)
 
 
@@ -233,21 +234,24 @@ def read_json(heard: Heard, *, host: str, scrub: Callable[[str], str] = str) -> 
     try:
         return json.loads(heard.body)
     except (ValueError, RecursionError):
-        pass
-    looks = heard.body[:200].lstrip().lower()
-    if looks.startswith(b"<"):
-        why = "a web page, not REST: check the address; if it is right, the portal is down or being updated"
-    elif looks.startswith((b"{", b"[")):
-        why = "the reply is cut off or damaged"
-    else:
-        why = "the reply is not JSON" if looks else "the reply is empty"
-    raise _unreadable(heard, host, why, scrub)
+        pass  # told below: the error of the parser quotes the text
+    raise _unreadable(heard, host, _looks(heard.body[:200].lstrip().lower()), scrub)
+
+
+def _looks(start: bytes) -> str:
+    """What a reply that is no JSON seems to be."""
+    if start.startswith(b"<"):
+        return "a web page, not REST: check the address; if it is right, the portal is down or being updated"
+    if start.startswith((b"{", b"[")):
+        return "the reply is cut off or damaged"
+    return "the reply is not JSON" if start else "the reply is empty"
 
 
 def _unreadable(heard: Heard, host: str, why: str, scrub: Callable[[str], str]) -> UnreadableReply:
     text = " ".join(heard.body[:2000].decode("utf-8", "replace").split())
-    excerpt = scrub(text)[:120]
-    return UnreadableReply(f"{host} (HTTP {heard.status}): {why}", status=heard.status, host=host, excerpt=excerpt)
+    return UnreadableReply(
+        f"{host} (HTTP {heard.status}): {why}", status=heard.status, host=host, excerpt=scrub(text)[:120]
+    )
 
 
 def read_batch(
