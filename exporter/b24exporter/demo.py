@@ -19,6 +19,7 @@ from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
 from b24metrics.console import backfill_meter, say
 from b24metrics.errors import ConfigError
+from b24metrics.sim.company.people import SALES_ID
 
 #: Ports that a second start finds again: the mirror knows a portal by its address.
 PORTAL_PORT = 9725
@@ -62,6 +63,7 @@ def _settings(demo: Demo, webhook: str) -> Callable[[], Settings]:
     overrides = {
         "portal": {"webhook": webhook, "plan": "enterprise"},
         "mirror": {"path": demo.folder / "mirror.duckdb"},
+        "scope": {"departments": [SALES_ID]},
         "reporting": {"zone": "Europe/Moscow", "language": demo.language},
         "calendar": {"tz": "Europe/Moscow", "week": {"mon-fri": ["09:00-18:00"]}, "holidays": "RU"},
         "plans_file": demo.folder / "plans.csv",
