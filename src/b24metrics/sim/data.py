@@ -91,12 +91,12 @@ class Data:
 
     def rows(self, sql: str, values: Sequence[object] = ()) -> list[Row]:
         with self.lock:
-            return self.connection.execute(sql, list(values)).fetchall()
+            return self.connection.execute(*_with_numbers(sql, values)).fetchall()
 
     def records(self, sql: str, values: Sequence[object] = ()) -> list[dict[str, object]]:
         """Rows as maps by column name."""
         with self.lock:
-            cursor = self.connection.execute(sql, list(values))
+            cursor = self.connection.execute(*_with_numbers(sql, values))
             names = [column[0] for column in cursor.description]
             return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
@@ -170,7 +170,7 @@ class Data:
     def execute(self, sql: str, values: Sequence[object] = ()) -> None:
         with self.lock:
             self.fresh()
-            self.connection.execute(sql, list(values))
+            self.connection.execute(*_with_numbers(sql, values))
 
     def next_id(self, table: str, where: str = "TRUE") -> int:
         """A number that was never given before, also not to a record that is gone."""
@@ -204,6 +204,24 @@ class Data:
 
 
 _END = 1 << 62
+
+
+def _with_numbers(sql: str, values: Sequence[object]) -> tuple[str, list[object]]:
+    """Put numbers, flags and NULL into the text; all else stays a parameter.
+
+    For every single parameter duckdb looks for pandas, and where that is not installed the search takes longer than
+    most queries here.
+    """
+    pieces = sql.split("?")
+    assert not values or len(pieces) == len(values) + 1, sql
+    text, kept = pieces[0], []
+    for value, piece in zip(values, pieces[1:], strict=False):
+        if value is None or isinstance(value, int):
+            text += f"{'NULL' if value is None else value}{piece}"
+        else:
+            kept.append(value)
+            text += f"?{piece}"
+    return (text, kept) if values else (sql, [])
 
 
 def _id(row: Row) -> int:
