@@ -234,6 +234,24 @@ def test_a_reading_transaction_sees_one_state() -> None:
     assert [(2,)] == store.rows("SELECT count(*) FROM deals")
 
 
+def test_a_checkpoint_folds_the_log_into_the_file(path: Path) -> None:
+    """Afterwards the file alone is the whole mirror; while another thread is in a transaction it is put off."""
+    store = DuckStore(path)
+    log = path.with_name(path.name + ".wal")
+    store.upsert(DEALS, [deal(1)])
+    before = log.stat().st_size
+    with store.transaction():
+        store.upsert(DEALS, [deal(2)])
+        thread = threading.Thread(target=store.checkpoint)
+        thread.start()
+        thread.join()
+    store.checkpoint()
+
+    assert before > 0
+    assert not log.exists() or 0 == log.stat().st_size
+    store.close()
+
+
 def test_temporary_tables_are_made_and_replaced() -> None:
     """A temporary table takes Arrow's columns and types; loading again replaces it."""
     store = DuckStore()

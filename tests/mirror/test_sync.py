@@ -98,11 +98,11 @@ def test_a_finished_backfill_costs_one_request(world: World, store: DuckStore) -
 
 
 def test_the_portal_introduces_itself(world: World, store: DuckStore) -> None:
-    """Base currency and the way of selling are noted."""
+    """Where it is, who we are there, base currency and the way of selling are noted."""
     world.copy(store)
 
-    assert [("practice", "RUB", 1)] == store.rows(
-        "SELECT portal, base_currency, crm_mode FROM portals WHERE first_synced_at IS NOT NULL"
+    assert [("practice", "127.0.0.1:1", 1, "RUB", 1)] == store.rows(
+        "SELECT portal, host, user_id, base_currency, crm_mode FROM portals WHERE first_synced_at IS NOT NULL"
     )
 
 

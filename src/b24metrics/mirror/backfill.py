@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from b24metrics.crm import directories, probe
+from b24metrics.crm import directories, people, probe
 from b24metrics.errors import B24Error
 from b24metrics.mirror.desk import Desk, Report, Run, together
 from b24metrics.mirror.feeds import Changed, Feed, tolerant
@@ -78,6 +78,8 @@ class Backfill:
             if feed.name in states and states[feed.name].backfilled_at is None
         }
         await together(desk.isolated(feed, run, self._copy(feed, run, queue, board)) for feed, queue in work.items())
+        if run.rows:
+            await desk.write(ledger.store.checkpoint)
         return run.report
 
     async def _meet(self) -> Run:
@@ -86,10 +88,17 @@ class Backfill:
             "now": probe.server_time(),
             "base_currency": directories.base_currency(),
             "crm_mode": directories.crm_mode(),
+            "profile": people.profile(),
         }
         told, refused = await self._desk.ask(asked)
         run = self._desk.begin(told, refused)
-        facts = {"base_currency": told.get("base_currency"), "crm_mode": told.get("crm_mode"), "zone": self._zone}
+        facts = {
+            "host": self._desk.client.host,
+            "user_id": told["profile"].id if "profile" in told else None,
+            "base_currency": told.get("base_currency"),
+            "crm_mode": told.get("crm_mode"),
+            "zone": self._zone,
+        }
         await self._desk.write(self._ledger.acquaint, run.at, facts)
         return run
 

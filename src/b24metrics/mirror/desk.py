@@ -46,6 +46,9 @@ _OF_ONE_FEED = (
 class Client(Protocol):
     """What the mirror needs of an AsyncPortal."""
 
+    @property
+    def host(self) -> str: ...
+
     def pages(
         self, listing: Listing[T], *, expect: int | None = None, lane: Lane | None = None
     ) -> AsyncGenerator[Page[T], None]: ...

@@ -32,7 +32,7 @@ from b24metrics.crm.wiretypes import EntityType
 from b24metrics.errors import UnreadableRow
 from b24metrics.mirror import schema
 from b24metrics.mirror.observe import completion, dismissal
-from b24metrics.mirror.rows import page_of
+from b24metrics.mirror.rows import page_of, page_of_columns
 from b24metrics.mirror.schema import Table
 from b24metrics.portal.request import Listing
 
@@ -149,14 +149,13 @@ class Feed:
 
     def page(self, portal: str, records: Sequence[Any], at: datetime) -> pa.Table:
         """Records as rows of the feed's table; ``at``: the portal's time when they were read."""
-        read, computed = self._read, tuple(self.computed.values())
+        columns = dict(zip(self._plain, zip(*map(self._read, records), strict=True), strict=True)) if records else {}
+        for name in self._plain if not records else ():
+            columns[name] = ()
+        made = {name: [make(one, at) for one in records] for name, make in self.computed.items()}
         # What is listed is not deleted: the tombstone of a record that came back is lifted.
-        tail = (None,) if self.table.tombstone else ()
-        if computed:
-            rows = [(portal, *read(one), *[make(one, at) for make in computed], *tail) for one in records]
-        else:
-            rows = [(portal, *read(one), *tail) for one in records]
-        return page_of(self.table, self.columns, rows)
+        tail = {"deleted_at": None} if self.table.tombstone else {}
+        return page_of_columns(self.table, {**columns, **made}, len(records), portal=portal, **tail)
 
     def part_pages(self, portal: str, records: Sequence[Any]) -> list[tuple[Part, pa.Array, pa.Table]]:
         """For each part: the ids of the records that say what belongs to them, and the rows that do."""

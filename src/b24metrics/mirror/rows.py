@@ -9,10 +9,9 @@ characters).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
 from functools import lru_cache
-from operator import itemgetter
 
 import pyarrow as pa
 
@@ -43,7 +42,7 @@ def arrow_schema(table: Table, names: tuple[str, ...]) -> pa.Schema:
     return pa.schema([(name, arrow_type(table.all_columns[name])) for name in names])
 
 
-def page_of(table: Table, names: Sequence[str], rows: Iterable[Sequence[object]]) -> pa.Table:
+def page_of(table: Table, names: Sequence[str], rows: Sequence[Sequence[object]]) -> pa.Table:
     """Rows as one Arrow table, each key once.
 
     ``names``: the columns in the order of each row's values; the primary key among them.
@@ -51,14 +50,27 @@ def page_of(table: Table, names: Sequence[str], rows: Iterable[Sequence[object]]
     Raises:
         MirrorError: a value that its column cannot hold.
     """
-    first, *others = (names.index(name) for name in table.primary_key)
-    key_of = itemgetter(first, *others) if others else lambda row: (row[first],)
-    unique: dict[tuple[object, ...], Sequence[object]] = {key_of(row): row for row in rows}
-    schema = arrow_schema(table, tuple(names))
-    columns = zip(*unique.values(), strict=True) if unique else ((),) * len(names)
-    return pa.Table.from_arrays(
-        [_column(table, field, values, unique) for field, values in zip(schema, columns, strict=True)], schema=schema
-    )
+    columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+    return page_of_columns(table, dict(zip(names, columns, strict=True)), len(rows))
+
+
+def page_of_columns(table: Table, columns: Mapping[str, Sequence[object]], count: int, **constants: object) -> pa.Table:
+    """The same from columns of ``count`` values each; ``constants`` hold one value for all rows.
+
+    Raises:
+        MirrorError: a value that its column cannot hold.
+    """
+    schema = arrow_schema(table, (*constants, *columns))
+    keys = [columns[name] for name in table.primary_key if name in columns]
+    arrays = [
+        pa.repeat(pa.scalar(constants[field.name], field.type), count)
+        if field.name in constants
+        else _column(table, field, columns[field.name], keys)
+        for field in schema
+    ]
+    page = pa.Table.from_arrays(arrays, schema=schema)
+    last = {key: n for n, key in enumerate(zip(*keys, strict=True))}
+    return page if len(last) == count else page.take(list(last.values()))
 
 
 def page_of_mappings(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
@@ -73,11 +85,12 @@ def page_of_mappings(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.T
     return page_of(table, names, [[row.get(name) for name in names] for row in rows])
 
 
-def _column(table: Table, field: pa.Field, values: Sequence[object], keys: Iterable[tuple[object, ...]]) -> pa.Array:
+def _column(table: Table, field: pa.Field, values: Sequence[object], keys: Sequence[Sequence[object]]) -> pa.Array:
     try:
         return pa.array(values, field.type)
     except (pa.ArrowException, UnicodeError, OverflowError):
-        return pa.array([_mended(table, field, *pair) for pair in zip(values, keys, strict=True)], field.type)
+        each = zip(values, zip(*keys, strict=True), strict=True)
+        return pa.array([_mended(table, field, value, key) for value, key in each], field.type)
 
 
 def _mended(table: Table, field: pa.Field, value: object, key: tuple[object, ...]) -> object:
@@ -100,6 +113,6 @@ def _mended(table: Table, field: pa.Field, value: object, key: tuple[object, ...
 
 def _unfit(table: Table, field: pa.Field, key: tuple[object, ...]) -> MirrorError:
     return MirrorError(
-        f"{table.name}: column {field.name} of record {'/'.join(map(str, key[1:]))} cannot hold what the portal sent "
+        f"{table.name}: column {field.name} of record {'/'.join(map(str, key if len(key) == 1 else key[-len(table.key) :]))} cannot hold what the portal sent "
         f"(expected {field.type}). If the portal shows the record as usual, please report these names."
     )

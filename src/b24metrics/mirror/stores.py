@@ -59,6 +59,10 @@ class Store(Protocol):
         """All or nothing: an exception takes everything back. Transactions do not nest."""
         ...
 
+    def checkpoint(self) -> None:
+        """Tidy up after much was written; not inside a transaction."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -151,7 +155,7 @@ class DuckStore:
             connection.commit()
 
     def checkpoint(self) -> None:
-        """Fold the write-ahead log into the file, as far as nobody else is writing."""
+        """Fold the write-ahead log into the file, unless another thread is in a transaction."""
         with suppress(duckdb.TransactionException), self._honest():
             self._connection.execute("CHECKPOINT")
 
