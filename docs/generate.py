@@ -174,6 +174,7 @@ English: [KPIs](kpi.md).
 Каждый показатель объявлен в коде один раз; эта страница, подсказки панелей, справка метрик и страница экспортёра сделаны из того же объявления.
 
 ```sh
+b24metrics sync --once
 b24metrics kpi revenue_won --by M --window mtd
 ```
 
@@ -200,6 +201,7 @@ b24metrics kpi revenue_won --by M --window mtd
 Every KPI is declared once, in code; this page, the descriptions of panels, the help of metrics and the exporter's page are made from the same declaration.
 
 ```sh
+b24metrics sync --once
 b24metrics kpi revenue_won --by M --window mtd
 ```
 
