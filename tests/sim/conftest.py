@@ -128,7 +128,8 @@ def sim(b24_sim_factory: SimFactory, clock: HandClock) -> Sim:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(timeout=10) as client:
+    # plain HTTP: without the world's certificates, whose loading takes longer than most tests
+    with httpx.Client(timeout=10, verify=False) as client:
         yield client
 
 

@@ -355,7 +355,11 @@ def test_user_fields_in_both_dialects(
 )
 def test_user_fields_are_filtered(sim: Sim, ask: Asker, given: dict[str, object], expected: list[int]) -> None:
     """Enumerations by option id, flags by 1 and 0, multiple fields by any member."""
-    fields = [(1, "UF_CRM_REASON", "enumeration", False), (2, "UF_CRM_HOT", "boolean", False), (3, "UF_CRM_TAGS", "string", True)]
+    fields = [
+        (1, "UF_CRM_REASON", "enumeration", False),
+        (2, "UF_CRM_HOT", "boolean", False),
+        (3, "UF_CRM_TAGS", "string", True),
+    ]
     for number, code, kind, multiple in fields:
         sim.data.insert("userfield", {"ID": number, "FIELD_NAME": code, "USER_TYPE_ID": kind, "MULTIPLE": multiple})
     sim.data.insert("deal", {"ID": 1, "UF": '{"UF_CRM_REASON": 58}'})
@@ -379,7 +383,9 @@ def test_get_refuses_in_the_old_way(ask: Asker, params: dict[str, object], text:
 def test_old_invoices_are_a_family_of_their_own(sim: Sim, ask: Asker) -> None:
     sim.data.insert("old_invoice", {"ID": 4, "PRICE": 10, "PAYED": True, "DATE_INSERT": NOON})
 
-    assert ("10.00", "Y", "") == tuple(ask.result("crm.invoice.list")[0][name] for name in ("PRICE", "PAYED", "DATE_BILL"))
+    assert ("10.00", "Y", "") == tuple(
+        ask.result("crm.invoice.list")[0][name] for name in ("PRICE", "PAYED", "DATE_BILL")
+    )
     assert "4" == ask.result("crm.invoice.get", id=4)["ID"]
 
 

@@ -14,7 +14,10 @@ from b24metrics.sim import php
         ("filter%5B%3EID%5D=10&order[ID]=ASC", {"filter": {">ID": "10"}, "order": {"ID": "ASC"}}),
         ("select[]=ID&select[]=TITLE", {"select": ["ID", "TITLE"]}),
         ("filter[@STAGE_ID][]=NEW&filter[@STAGE_ID][]=WON", {"filter": {"@STAGE_ID": ["NEW", "WON"]}}),
-        ("f[0][logic]=OR&f[0][0][a]=1&f[0][1][b]=2&f[c]=3", {"f": {"0": {"logic": "OR", "0": {"a": "1"}, "1": {"b": "2"}}, "c": "3"}}),
+        (
+            "f[0][logic]=OR&f[0][0][a]=1&f[0][1][b]=2&f[c]=3",
+            {"f": {"0": {"logic": "OR", "0": {"a": "1"}, "1": {"b": "2"}}, "c": "3"}},
+        ),
         ("a=1&a=2", {"a": "2"}),
         ("a[3]=x&a[]=y", {"a": {"3": "x", "4": "y"}}),
         ("a.b=1", {"a_b": "1"}),
