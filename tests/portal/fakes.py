@@ -34,8 +34,8 @@ def parse_str(text: str) -> Any:
         name, rest = re.fullmatch(r"([^\[]*)((?:\[[^\]]*\])*)", key).groups()
         steps = [name, *re.findall(r"\[([^\]]*)\]", rest)]
         here = root
-        for n, step in enumerate(steps):
-            step = step or str(len(here))
+        for n, told in enumerate(steps):
+            step = told or str(len(here))
             if n == len(steps) - 1:
                 here[step] = value
             else:
@@ -182,8 +182,8 @@ class Toy:
         if self.bill in {"batch", "half"}:
             self._spend("batch", seconds * (0.5 if self.bill == "half" else 1))
             if self.tells:
-                for told in parts["result_time"].values():
-                    told |= self._budget("batch")
+                for times in parts["result_time"].values():
+                    times.update(self._budget("batch"))
         time = self._time("batch", started)
         return reply({"result": {name: part or [] for name, part in parts.items()}, "time": time})
 

@@ -73,7 +73,7 @@ def test_every_listing_method_of_the_vendor_that_we_need_has_a_row(method: str) 
         ),
         (
             Listing("tasks.task.list", select=("TITLE",), floor=5),
-            {"filter": {">ID": 5}, "select": ["ID", "TITLE"], "order": {"ID": "ASC"}, "start": -1},
+            {"filter": {">ID": 5}, "select": ["ID", "TITLE"], "order": {"ID": "asc"}, "start": -1},
         ),
         (
             Listing("department.get", filter={"PARENT": 1}, floor=50),
@@ -221,7 +221,8 @@ def test_a_page_of_a_keyset_walk() -> None:
     assert listing.after(60) == page.onward
     assert not read_page(listing, Answer(deals(range(11, 60)))).more
     assert not read_page(listing.upto(60), Answer(deals(range(11, 61)))).more
-    assert (0, 10, False) == (lambda empty: (empty.size, empty.cursor, empty.more))(read_page(listing, Answer([])))
+    empty = read_page(listing, Answer([]))
+    assert (0, 10, False) == (empty.size, empty.cursor, empty.more)
 
 
 @pytest.mark.parametrize("ids", [[10, 11], [11, 13, 12], [11, 2_000], [5]])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import datetime
+import datetime as dt
 import http.server
 import io
 import ipaddress
@@ -132,7 +132,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
-    begin = datetime.datetime(2020, 1, 1)
+    begin = dt.datetime(2020, 1, 1)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -140,7 +140,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(begin)
-        .not_valid_after(begin + datetime.timedelta(days=36_500))
+        .not_valid_after(begin + dt.timedelta(days=36_500))
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -119,10 +119,21 @@ class Webhook:
         Raises:
             ConfigError: it is no webhook address; the text says why and never quotes it.
         """
-        parts = _split(text, "the webhook address")
+        found = cls._read(text)
+        del text  # some tracebacks show variables
+        if isinstance(found, ConfigError):
+            raise found.with_traceback(None)
+        return found
+
+    @classmethod
+    def _read(cls, text: str) -> Webhook | ConfigError:
+        try:
+            parts = _split(text, "the webhook address")
+        except ConfigError as error:
+            return error
         found = _WEBHOOK_PATH.fullmatch(parts.path)
         if found is None:
-            raise ConfigError(f"the webhook address of {parts.hostname} does not look like {_SHAPE}: {_ADVICE}")
+            return ConfigError(f"the webhook address of {parts.hostname} does not look like {_SHAPE}: {_ADVICE}")
         return cls(_origin(parts) + found["prefix"], int(found["user"]), Secret(found["secret"]))
 
     @property

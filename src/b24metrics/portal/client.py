@@ -22,6 +22,7 @@ from importlib.metadata import version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -191,7 +192,7 @@ class _Client(ABC, Generic[H]):
             on_moved=on_moved,
         )
         self._max_bytes = max_bytes
-        loopback = is_loopback(credential.current.host.rsplit(":", 1)[0])
+        loopback = is_loopback(urlsplit(f"//{credential.current.host}").hostname or "")
         self._http: H = self._open(
             {
                 "verify": _context(verify),

@@ -55,7 +55,8 @@ class Dialect:
     Attributes:
         rows: keys that lead from the result to the rows; empty: the result is the rows.
         id_out: the id's key in a row, None where rows have no id. id_in: its name in filter, order and select.
-        order, sort_key, order_key: the shape of the order and the parameters that carry it.
+        order, sort_key, order_key: the shape of the order and the parameters that carry it; ``ascending``, ``descending``
+        are spelled as the method documents them.
         filter_key: parameter that carries the filter; empty: filters are top-level parameters.
         select_key: parameter that carries the fields; None: the method has none.
         start_key: parameter of the offset. wrap: parameter in which all of these are wrapped.
@@ -74,6 +75,8 @@ class Dialect:
     order: Order = Order.MAP
     sort_key: str = "sort"
     order_key: str = "order"
+    ascending: str = "ASC"
+    descending: str = "DESC"
     filter_key: str = "filter"
     select_key: str | None = "select"
     start_key: str = "start"
@@ -168,7 +171,7 @@ _ROWS: tuple[Dialect, ...] = (
     ),
     replace(_WHOLE, method="user.userfield.list"),
     # Tasks: asked in capitals, answered in camelCase
-    Dialect("tasks.task.list", rows=("tasks",), id_out="id", operators=_TASKS),
+    Dialect("tasks.task.list", rows=("tasks",), id_out="id", ascending="asc", descending="desc", operators=_TASKS),
     Dialect("task.elapseditem.getlist", Paging.OFFSET, order=Order.MAP, order_key="ORDER", filter_key="FILTER"),
     # Open lines
     Dialect("imopenlines.config.list.get", Paging.LIMIT, wrap="PARAMS", start_key="offset", page=200),
@@ -258,20 +261,20 @@ def count_request(listing: Listing[Any]) -> Request[int]:
 
 def first_id_request(listing: Listing[Any]) -> Request[int | None]:
     """The smallest id of a keyset listing; None when it is empty."""
-    return _edge(listing, "ASC")
+    return _edge(listing, newest=False)
 
 
 def last_id_request(listing: Listing[Any]) -> Request[int | None]:
     """The greatest id of a keyset listing; None when it is empty."""
-    return _edge(listing, "DESC")
+    return _edge(listing, newest=True)
 
 
-def _edge(listing: Listing[Any], direction: str) -> Request[int | None]:
+def _edge(listing: Listing[Any], *, newest: bool) -> Request[int | None]:
     dialect = dialect_of(listing.method)
     if dialect.paging is not Paging.KEYSET:
         raise ValueError(f"{listing.method} is not walked by id")
     lean = listing if dialect.select_key is None else listing.selecting(dialect.id_in)
-    params = _spelled(lean, dialect, listing.floor, direction)
+    params = _spelled(lean, dialect, listing.floor, newest=newest)
     params[dialect.start_key] = -1
 
     def decode(result: Any) -> int | None:
@@ -281,7 +284,7 @@ def _edge(listing: Listing[Any], direction: str) -> Request[int | None]:
     return Request(listing.method, params, decode)
 
 
-def _spelled(listing: Listing[Any], dialect: Dialect, floor: int | Ref, direction: str = "ASC") -> dict[str, Any]:
+def _spelled(listing: Listing[Any], dialect: Dialect, floor: int | Ref, *, newest: bool = False) -> dict[str, Any]:
     """All parameters of a listing but the start of a keyset walk."""
     keyset = dialect.paging is Paging.KEYSET
     conditions = _conditions(listing, dialect)
@@ -310,6 +313,7 @@ def _spelled(listing: Listing[Any], dialect: Dialect, floor: int | Ref, directio
     if keyset and not {dialect.order_key.casefold(), "sort"}.isdisjoint(key.casefold() for key in given):
         raise ValueError(f"{listing.method} is walked by id: any other order would lose rows")
     if dialect.id_out is not None and dialect.paging is not Paging.NONE and dialect.order_key not in given:
+        direction = dialect.descending if newest else dialect.ascending
         if dialect.order is Order.MAP:
             inner[dialect.order_key] = {dialect.id_in: direction}
         elif dialect.order is Order.WORDS:
