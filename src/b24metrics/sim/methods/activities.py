@@ -58,27 +58,26 @@ def _shown(call: Call, selection: views.Selection, rows: Sequence[Row], attached
         if record.get("DEADLINE", "") is None:
             record["DEADLINE"] = never
     if attached and rows:
-        extra = _attachments(call, [row[0] for row in rows])
+        extra = _attachments(call, [row[0] for row in rows], attached)
         for record in records:
             for name in attached:
-                record[name] = extra[str(record["ID"])][name]
+                record[name] = extra[name].get(str(record["ID"]), [])
     return records
 
 
-def _attachments(call: Call, ids: list[object]) -> dict[str, dict[str, object]]:
-    # Numbers of ours, written out: for every parameter duckdb looks for pandas, and where that is not installed the
-    # search alone takes longer than the query.
-    marks = ", ".join(str(int(str(number))) for number in ids)
-    found: dict[str, dict[str, object]] = {}
-    for number, communications in call.data.rows(f"SELECT ID, COMMUNICATIONS FROM activity WHERE ID IN ({marks})"):
-        listed = json.loads(communications) if isinstance(communications, str) else []
-        found[str(number)] = {"COMMUNICATIONS": listed, "FILES": [], "BINDINGS": []}
-    for number, type_id, owner_id in call.data.rows(
-        f"SELECT ACTIVITY_ID, OWNER_TYPE_ID, OWNER_ID FROM activity_binding WHERE ACTIVITY_ID IN ({marks})"
-    ):
-        bindings = found[str(number)]["BINDINGS"]
-        assert isinstance(bindings, list)
-        bindings.append({"OWNER_TYPE_ID": str(type_id), "OWNER_ID": str(owner_id)})
+def _attachments(call: Call, ids: list[object], wanted: Sequence[str]) -> dict[str, dict[str, list[object]]]:
+    """Per name what is attached to each activity, by its number; no files are kept here."""
+    marks = ", ".join("?" for _ in ids)
+    found: dict[str, dict[str, list[object]]] = {name: {} for name in _ATTACHED}
+    if "COMMUNICATIONS" in wanted:
+        for number, listed in call.data.rows(f"SELECT ID, COMMUNICATIONS FROM activity WHERE ID IN ({marks})", ids):
+            found["COMMUNICATIONS"][str(number)] = json.loads(listed) if isinstance(listed, str) else []
+    if "BINDINGS" in wanted:
+        for number, type_id, owner_id in call.data.rows(
+            f"SELECT ACTIVITY_ID, OWNER_TYPE_ID, OWNER_ID FROM activity_binding WHERE ACTIVITY_ID IN ({marks})", ids
+        ):
+            bound = {"OWNER_TYPE_ID": str(type_id), "OWNER_ID": str(owner_id)}
+            found["BINDINGS"].setdefault(str(number), []).append(bound)
     return found
 
 
