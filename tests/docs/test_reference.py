@@ -1,0 +1,113 @@
+"""Generated pages are fresh, and nothing that the code has is missing from the pages that list it."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Any
+
+import pytest
+import typer
+
+import b24exporter.cli
+import b24grafana.cli
+import b24metrics.cli
+from b24metrics.errors import B24Error
+from b24metrics.kpi.catalogue import KPIS
+from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.schema import TABLES
+from docs import generate
+from tests.conftest import ROOT
+from tests.docs.test_pages import DOCS, GUIDES, page_id
+
+#: Options of other programs, and marks of CSS, that pages name.
+OTHERS = {"--lang"}
+
+
+def text(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def test_generated_pages_are_fresh() -> None:
+    """What is committed is what the declarations make; `make generate` writes it."""
+    assert [] == generate.stale()
+
+
+@pytest.mark.parametrize("name", ["kpi.md", "kpi.ru.md", "metrics.md"])
+def test_every_kpi_has_a_place(name: str) -> None:
+    """A heading per KPI, so that links to it hold."""
+    assert [] == [kpi for kpi in KPIS if f"\n### {kpi}\n" not in text(name)]
+
+
+def test_every_family_of_a_kpi_is_listed() -> None:
+    """On the page of the KPI in both languages, and on the page of families."""
+    families = [f"`{family.name}`" for kpi in KPIS.values() for family in kpi.families]
+    pages = [text(name) for name in ("kpi.md", "kpi.ru.md", "metrics.md")]
+
+    assert [] == [family for family in families if not all(family in page for page in pages)]
+
+
+def test_every_family_that_the_exporter_writes_out_is_listed() -> None:
+    """Names that stand in the exporter's source, counters with the ending that Prometheus sees."""
+    written = {
+        node.value
+        for path in (ROOT / "exporter/b24exporter").glob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch(r"b24_\w+", node.value)
+    }
+    listed = text("metrics.md")
+
+    assert {"b24_up", "b24_manager_info"} <= written
+    assert [] == [name for name in written if f"`{name}`" not in listed and f"`{name}_total`" not in listed]
+
+
+def test_the_mirror_page_names_what_is_copied() -> None:
+    """Every table, and every REST method and scope that the copying needs."""
+    page = text("mirror.md")
+    needed = {table.name for table in TABLES} | {feed.listing.method for feed in standard()}
+    needed |= {feed.scope for feed in standard()}
+
+    assert [] == sorted(name for name in needed if f"`{name}`" not in page)
+
+
+def test_the_readme_asks_for_the_scopes_that_are_needed() -> None:
+    """No more, no less: the scopes of the feeds."""
+    (line,) = re.findall(r"^Tick (.+)\.$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert {feed.scope for feed in standard()} == set(re.findall(r"`(\w+)`", line))
+
+
+def test_the_guide_to_the_client_names_every_error_of_a_portal() -> None:
+    """All but the groups, and what concerns mirror and calendars."""
+    page = text("sdk.md")
+    groups = {"PortalError", "MirrorError", "CalendarError"}
+    elsewhere = {"HorizonError", "NotRun"}
+
+    def below(kind: type[B24Error]) -> set[type[B24Error]]:
+        return {kind}.union(*(below(one) for one in kind.__subclasses__()))
+
+    named = {
+        kind.__name__
+        for kind in below(B24Error) - {B24Error}
+        if kind.__module__ == "b24metrics.errors" and not kind.__name__.endswith(("Mirror", "Mirrored", "Busy"))
+    }
+    assert [] == sorted(name for name in named - groups - elsewhere if f"`{name}`" not in page)
+
+
+def options() -> set[str]:
+    """All long options of all our commands."""
+    found = set()
+    for app in (b24metrics.cli.app, b24exporter.cli.app, b24grafana.cli.app):
+        group: Any = typer.main.get_command(app)
+        for command in group.commands.values():
+            for parameter in command.params:
+                found |= {*parameter.opts, *parameter.secondary_opts}
+    return found
+
+
+@pytest.mark.parametrize("page", GUIDES, ids=page_id)
+def test_options_exist(page: Any) -> None:
+    """Every option that a page names is one of a command of ours."""
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page.read_text(encoding="utf-8")))
+
+    assert set() == named - options() - OTHERS
