@@ -24,10 +24,10 @@ from b24metrics.portal.limits import (
     Gate,
     GateStats,
     Lane,
-    MethodStats,
     Plan,
 )
 from b24metrics.portal.oauth import OAuth, Tokens
+from b24metrics.portal.operating import MethodStats
 from b24metrics.portal.request import MAX_COMMANDS, Answer, Batch, Listing, Page, Ref, Request, Timing
 
 __all__ = [

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Generator, Ite
 from contextlib import contextmanager
 from contextvars import ContextVar
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar, cast
@@ -46,6 +46,12 @@ MAX_BYTES = 64 * 1024 * 1024
 _TOTAL_SECONDS = 120.0  # a reply that drips in takes no longer than this altogether
 # Kept-alive connections are dropped before a portal is likely to: a write on a dead one would be a LostReply.
 _LIMITS = httpx.Limits(max_connections=16, max_keepalive_connections=8, keepalive_expiry=15.0)
+
+
+try:
+    _USER_AGENT = f"b24metrics/{version('b24metrics')}"
+except PackageNotFoundError:  # run from a folder, not installed
+    _USER_AGENT = "b24metrics"
 
 
 # ---------------------------------------------------------------- silence in the logs
@@ -206,7 +212,7 @@ class _Client(ABC, Generic[H]):
                 # No cookies: requests that share a PHP session wait for each other on the portal.
                 "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=[])),
                 "headers": {
-                    "User-Agent": user_agent or f"b24metrics/{version('b24metrics')}",
+                    "User-Agent": user_agent or _USER_AGENT,
                     "Accept": "application/json",
                 },
             }

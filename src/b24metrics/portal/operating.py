@@ -1,0 +1,233 @@
+"""Seconds of method time: what each method of one credential has used, and when it may go on.
+
+Laws: arithmetic only, not locked; the Gate of ``limits`` locks and hands in the time. The portal's own sum counts; our
+account fills the time between two tellings. Moments by the portal's clock are turned into spans before they are used,
+because that clock may be wrong.
+
+The portal tells a sum per method and the moment when its oldest minute is forgiven. A batch is billed to its methods by
+most portals and to ``batch`` by some; both accounts are kept, and the larger decides.
+Source: vendor, "REST API limits" (operating time); observed: short calls not counted, flat bans, missing fields.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from b24metrics.portal.request import MAX_COMMANDS, Timing
+
+WINDOW = 600.0
+"""Seconds after which the portal forgets what a method has used."""
+BATCH = "batch"
+
+_POLL = 0.5  # seconds until we look again when work under way stands in the way
+_BLIND_REST = 60.0  # seconds to rest after a refusal that nothing dates: the next minute may be forgiven
+_UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty commands in the first batch, not fifty
+
+
+class Account:
+    """Seconds of one method."""
+
+    def __init__(self, limit: float, *, metered: bool) -> None:
+        self.most = limit
+        self.limit = limit
+        self.metered = metered
+        self.told: float | None = None  # the portal's own sum
+        self.told_at = -math.inf  # by the portal's clock
+        self.peak = 0.0  # the most it has told since it last refused
+        self.forgiven_at = -math.inf  # by ours: when the oldest minute of that sum is dropped
+        self.spent: deque[list[float]] = deque()  # [forgotten at, seconds], by our own account
+        self.under_way = 0.0
+        self.costs: deque[float] = deque(maxlen=64)
+        self.ceiling = MAX_COMMANDS
+        self.rests_until = -math.inf
+        self.refused_at = -math.inf
+        self.refusals = 0
+
+    def base(self, now: float) -> float:
+        """Seconds used, as far as we know, without work under way."""
+        while self.spent and self.spent[0][0] <= now:
+            self.spent.popleft()
+        own = math.fsum(seconds for _, seconds in self.spent)
+        if self.told is None:
+            return own if self.metered else 0.0
+        return self.told if now < self.forgiven_at else min(self.told, own)
+
+    def used(self, now: float) -> float:
+        return self.base(now) + self.under_way
+
+    def delay(self, now: float, cost: float, share: float) -> float:
+        """Seconds until work of this cost fits into this share."""
+        if now < self.rests_until:
+            return self.rests_until - now
+        base, cap = self.base(now), self.limit * share
+        if base + self.under_way + cost <= cap or base + self.under_way <= 0:
+            return 0.0
+        if self.under_way > 0 and (base <= 0 or base + cost <= cap):
+            return _POLL
+        if now < self.forgiven_at:
+            return self.forgiven_at - now
+        return max(_POLL, self.spent[0][0] - now) if self.spent else _POLL
+
+    def spend(self, now: float, seconds: float) -> None:
+        if seconds <= 0:
+            return
+        # The portal forgets by whole minutes of its own; ten minutes after the call is the latest it can be.
+        if self.spent and now + WINDOW - self.spent[-1][0] < 5:
+            self.spent[-1] = [now + WINDOW, self.spent[-1][1] + seconds]
+        else:
+            self.spent.append([now + WINDOW, seconds])
+
+    def tell(self, now: float, timing: Timing) -> None:
+        """Take over what the portal says, unless it has said something newer."""
+        if timing.operating is None:
+            return
+        at = timing.finish if timing.finish is not None else self.told_at
+        if at < self.told_at:
+            return
+        self.told, self.told_at = timing.operating, at
+        self.peak = max(self.peak, self.told)
+        if timing.reset_at is not None and timing.finish is not None:  # by the portal's clock, which may be wrong
+            self.forgiven_at = now + min(max(0.0, timing.reset_at - timing.finish), WINDOW + 60)
+        else:
+            self.forgiven_at = now + 60
+        self.limit = min(self.most, max(self.limit, self.told))
+
+    def rest(self, now: float, sent_at: float) -> None:
+        """The portal refuses the method."""
+        self.refusals += 1
+        self.metered = True
+        if sent_at <= self.refused_at and now < self.rests_until:
+            return  # sent before we knew
+        if 0 < self.peak < self.limit:
+            self.limit = max(1.0, self.peak)  # a lower limit than the documented one
+        self.peak = 0.0
+        until = self.forgiven_at if self.forgiven_at > now else now + _BLIND_REST
+        self.refused_at, self.rests_until = now, until
+        self.told, self.forgiven_at = self.limit, until
+
+    def answered(self, now: float, sent_at: float) -> None:
+        """The portal has run the method: a rest that was still assumed is over."""
+        if sent_at > self.refused_at:
+            self.rests_until = min(self.rests_until, now)
+
+    @property
+    def cost(self) -> float:
+        """Seconds of one command: nine of ten are cheaper."""
+        if not self.costs:
+            return _UNKNOWN_COST
+        ordered = sorted(self.costs)
+        return ordered[math.ceil(0.9 * len(ordered)) - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodStats:
+    """Budget of one method. ``used``, ``limit``, ``under_way``, ``rests``: seconds. ``cost``: seconds per command."""
+
+    method: str
+    used: float
+    limit: float
+    under_way: float
+    rests: float
+    cost: float
+    refusals: int
+
+
+class OperatingBook:
+    """Seconds per method of one credential. Not locked: its Gate is."""
+
+    def __init__(self, limit: float, *, metered: bool) -> None:
+        self._limit = limit
+        self._metered = metered
+        self._accounts: dict[str, Account] = {}
+        self._batch_weight = 1.0  # how much of a batch is billed to ``batch``: assumed in full until learned
+        self._batch_told: float | None = None
+
+    def account(self, method: str) -> Account:
+        """The account of a method."""
+        name = method.casefold()
+        if name not in self._accounts:
+            # ``batch`` itself is not metered as a rule: only what the portal tells, or refuses, counts against it.
+            self._accounts[name] = Account(self._limit, metered=self._metered and name != BATCH)
+        return self._accounts[name]
+
+    def costs(self, work: Mapping[str, int], *, batched: bool) -> dict[str, float]:
+        """Expected seconds, by account."""
+        costs = {method: self.account(method).cost * count for method, count in work.items()}
+        if batched:
+            costs[BATCH] = self._batch_weight * sum(costs.values())
+        return costs
+
+    def delay(self, now: float, costs: Mapping[str, float], share: float) -> float:
+        """Seconds until all accounts have room."""
+        return max((self.account(name).delay(now, cost, share) for name, cost in costs.items()), default=0.0)
+
+    def reserve(self, costs: Mapping[str, float]) -> None:
+        for name, cost in costs.items():
+            self.account(name).under_way += cost
+
+    def release(self, costs: Mapping[str, float]) -> None:
+        for name, cost in costs.items():
+            account = self.account(name)
+            account.under_way = max(0.0, account.under_way - cost)
+
+    def spent(self, now: float, sent_at: float, timings: Mapping[str, Sequence[Timing]], outer: Timing | None) -> None:
+        """Book what calls have cost. ``outer``: the timing of the batch around them, if there was one."""
+        told: list[float] = []
+        nested = 0.0
+        for method, each in timings.items():
+            account = self.account(method)
+            seconds = [cost for cost in map(_seconds, each) if cost is not None]
+            account.costs.extend(seconds)
+            account.spend(now, sum(seconds))
+            nested += sum(seconds)
+            for timing in each:
+                account.tell(now, timing)
+                if timing.operating is not None:
+                    told.append(timing.operating)
+            account.answered(now, sent_at)
+        if outer is not None:
+            self._bill_batch(now, nested, outer, told)
+            self.account(BATCH).answered(now, sent_at)
+
+    def _bill_batch(self, now: float, nested: float, outer: Timing, told: Sequence[float]) -> None:
+        """Learn whether this portal bills batches to ``batch``, and keep that account too."""
+        shared = len(told) > 1 and len(set(told)) == 1 and told[0] > 0 and nested > 0.2
+        billed = max(outer.operating or 0.0, told[0] if shared else 0.0)
+        account = self.account(BATCH)
+        if self._batch_told is not None and nested > 0:
+            grown = min(1.0, max(0.0, billed - self._batch_told) / nested)
+            self._batch_weight = max(grown, 0.7 * self._batch_weight)
+        self._batch_told = billed
+        account.spend(now, nested * self._batch_weight)
+        account.tell(now, Timing(outer.finish, operating=billed, reset_at=outer.reset_at))
+
+    def room(self, now: float, method: str, share: float) -> float:
+        """Seconds that a batch of this lane may still use of a method."""
+        account, batch = self.account(method), self.account(BATCH)
+        room = account.limit * share - account.used(now)
+        if self._batch_weight < 0.05:
+            return room
+        return min(room, (batch.limit * share - batch.used(now)) / self._batch_weight)
+
+    def stats(self, now: float) -> tuple[MethodStats, ...]:
+        return tuple(
+            MethodStats(
+                name,
+                used=account.base(now),
+                limit=account.limit,
+                under_way=account.under_way,
+                rests=max(0.0, account.rests_until - now),
+                cost=account.cost,
+                refusals=account.refusals,
+            )
+            for name, account in sorted(self._accounts.items())
+        )
+
+
+def _seconds(timing: Timing) -> float | None:
+    """What a command took, as near to what is billed as the portal tells."""
+    told = timing.duration if timing.duration is not None else timing.processing
+    return None if told is None else max(0.0, told)
