@@ -26,7 +26,7 @@ def company(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a practice company whose history ends now, with its plans beside it."""
     folder = tmp_path_factory.mktemp("company")
     with duckdb.connect(str(folder / "portal.duckdb")) as connection:
-        build(connection, Company(now=time.time(), managers=3, departments=1, months=1))
+        build(connection, Company(now=time.time(), managers=3, departments=1, months=1, deals=40, talk=0.3))
         (folder / "plans.csv").write_text(plans_csv(connection), encoding="utf-8")
     return folder / "portal.duckdb"
 

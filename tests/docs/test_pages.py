@@ -101,7 +101,11 @@ def run_sql(block: Block) -> None:
         assert store.rows(block.text.rstrip().removesuffix(";")), f"{block}: no rows"
 
 
-@pytest.mark.parametrize("page", [page for page in GUIDES if blocks(page)], ids=page_id)
+#: A translated page tells to do the same things.
+FOLLOWED = [page for page in GUIDES if blocks(page) and not page.name.endswith(".ru.md")]
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=page_id)
 def test_a_page_can_be_followed_from_top_to_bottom(page: Path, desk: Sim) -> None:
     """Python, commands and SQL run against a practice portal; blocks of one page build on each other."""
     names: dict[str, Any] = {"__name__": "guide"}
@@ -122,6 +126,14 @@ def test_a_page_can_be_followed_from_top_to_bottom(page: Path, desk: Sim) -> Non
     for left_open in names.values():
         if isinstance(left_open, Portal):
             left_open.close()
+
+
+def test_translations_tell_to_do_the_same() -> None:
+    """The blocks of a Russian page are those of its English original."""
+    for page in GUIDES:
+        if page.name.endswith(".ru.md"):
+            original = page.with_name(page.name.replace(".ru.md", ".md"))
+            assert [block.text for block in blocks(original)] == [block.text for block in blocks(page)]
 
 
 # ---------------------------------------------------------------- files that a reader copies
