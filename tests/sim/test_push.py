@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -104,6 +105,35 @@ def test_invoices_fire_events_of_dynamic_items(sim: Sim, ask: Asker, app: Any, l
         ("ONCRMDYNAMICITEMUPDATE_31", {"FIELDS": {"ID": "1", "ENTITY_TYPE_ID": "31"}}),
     ] == [(body["event"], body["data"]) for body in listener.got]
     assert "app0token" == php.as_map(listener.got[0]["auth"])["application_token"]
+
+
+@dataclass(frozen=True)
+class Change:
+    what: str
+    table: str
+    id: int
+    at: int = 1741942860
+
+
+def test_a_living_company_is_heard(sim: Sim, listener: Listener) -> None:
+    """Records written straight into the database fire the events they would have fired; others are silent."""
+    events = ("ONCRMDEALUPDATE", "ONCRMACTIVITYADD", "ONTASKDELETE", "ONVOXIMPLANTCALLEND", "ONCRMTIMELINECOMMENTADD")
+    sim.add_outgoing_webhook(listener.url, *events)
+    sim.data.insert("phone_call", {"ID": 4, "CALL_ID": "c4", "CALL_DURATION": 9})
+    sim.hear([
+        Change("UPDATE", "deal", 1), Change("ADD", "activity", 2), Change("DELETE", "task", 3), Change("ADD", "phone_call", 4),
+        Change("ADD", "timeline_comment", 5), Change("ADD", "stage_history", 6), Change("UPDATE", "user", 7),
+    ])  # fmt: skip
+    sim.deliveries()
+
+    assert [
+        ("ONCRMDEALUPDATE", {"FIELDS": {"ID": "1"}}),
+        ("ONCRMACTIVITYADD", {"FIELDS": {"ID": "2"}}),
+        ("ONTASKDELETE", {"FIELDS_BEFORE": {"ID": "3"}}),
+        ("ONVOXIMPLANTCALLEND", {"CALL_ID": "c4", "CALL_TYPE": "1", "CALL_DURATION": "9", "CALL_FAILED_CODE": "200"}),
+        ("ONCRMTIMELINECOMMENTADD", {"FIELDS": {"ID": "5"}}),
+    ] == [(body["event"], body["data"]) for body in listener.got]
+    assert {"1741942860"} == {body["ts"] for body in listener.got}
 
 
 def test_there_are_no_retries(sim: Sim, listener: Listener) -> None:

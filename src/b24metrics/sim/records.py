@@ -21,6 +21,10 @@ from b24metrics.sim.tables import EntityType
 
 CREATION, INTERMEDIATE, FINAL, PIPELINE = 1, 2, 3, 5
 
+_TOLD_OF_CALLS = (
+    "CALL_ID", "CALL_TYPE", "PHONE_NUMBER", "PORTAL_USER_ID", "CALL_DURATION", "CALL_FAILED_CODE", "CRM_ACTIVITY_ID",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Hand:
@@ -347,11 +351,30 @@ class Records:
         number = self.data.next_id("phone_call")
         record = {"CALL_ID": f"practice.{number}", "CALL_START_DATE": int(hand.now), **fields, "ID": number}
         self.data.insert("phone_call", record)
-        told = ("CALL_ID", "CALL_TYPE", "PHONE_NUMBER", "PORTAL_USER_ID", "CALL_DURATION", "CALL_FAILED_CODE")
-        self.events.emit(
-            "ONVOXIMPLANTCALLEND", {name: str(record[name]) for name in told if name in record}, now=hand.now
-        )
+        self.announce("ADD", "phone_call", number, hand)
         return number
+
+    # ------------------------------------------------------------ written elsewhere
+
+    def announce(self, what: str, table: str, number: int, hand: Hand) -> None:
+        """Fire the event of a record that somebody wrote straight into the database; tables without events are silent.
+
+        ``what`` is ADD, UPDATE or DELETE.
+        """
+        fields = {"FIELDS": {"ID": str(number)}}
+        if entity := next((e for e in tables.ENTITY_TYPES.values() if e.table.name == table), None):
+            self._emit(entity, what, number, hand)
+        elif table == "activity":
+            self.events.emit(f"ONCRMACTIVITY{what}", fields, now=hand.now)
+        elif table == "timeline_comment":
+            self.events.emit(f"ONCRMTIMELINECOMMENT{what}", fields, now=hand.now)
+        elif table == "task":
+            name = "FIELDS_BEFORE" if what == "DELETE" else "FIELDS_AFTER"
+            self.events.emit(f"ONTASK{what}", {name: {"ID": str(number)}}, now=hand.now)
+        elif table == "phone_call" and what == "ADD":
+            record = self.data.record(tables.PHONE_CALL, number) or {}
+            told = {name: str(record[name]) for name in _TOLD_OF_CALLS if record.get(name) is not None}
+            self.events.emit("ONVOXIMPLANTCALLEND", told, now=hand.now)
 
 
 def _category(record: Mapping[str, object]) -> int:

@@ -16,12 +16,12 @@ import socket
 import struct
 import tempfile
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypedDict, TypeVar, Unpack
+from typing import Protocol, Self, TypedDict, TypeVar, Unpack
 
 import duckdb
 import uvicorn
@@ -42,7 +42,7 @@ from b24metrics.sim.records import Hand, Records
 from b24metrics.sim.refusals import Refusal
 from b24metrics.sim.tables import EntityType, create_dynamic
 
-__all__ = ["Sim", "SimOptions", "run_forever"]
+__all__ = ["Happening", "Sim", "SimOptions", "run_forever"]
 
 #: Secret of the webhook that every practice portal has. It opens nothing but practice data.
 WEBHOOK_SECRET = "practice0portal0secret"
@@ -50,6 +50,19 @@ WEBHOOK_SECRET = "practice0portal0secret"
 T = TypeVar("T")
 
 _REALLY = SystemClock()  # what clients on the other side of a socket can feel
+
+
+class Happening(Protocol):
+    """A change that somebody made straight in the database: ``what`` is ADD, UPDATE or DELETE."""
+
+    @property
+    def what(self) -> str: ...
+    @property
+    def table(self) -> str: ...
+    @property
+    def id(self) -> int: ...
+    @property
+    def at(self) -> int: ...
 
 
 class SimOptions(TypedDict, total=False):
@@ -437,6 +450,11 @@ class Sim:
     def settings(self, **columns: object) -> None:
         """Change columns of the table ``settings`` (ZONE, BASE_CURRENCY, CRM_MODE ...)."""
         self.data.update("settings", "TRUE", [], columns)
+
+    def hear(self, changes: Iterable[Happening]) -> None:
+        """Fire the events of changes that were made straight in the database, as a living company makes them."""
+        for change in changes:
+            self.portal.records.announce(change.what, change.table, change.id, Hand(change.at))
 
     # ------------------------------------------------------------ trouble
 
