@@ -109,3 +109,22 @@ def test_a_reference_is_written_as_the_portal_reads_it() -> None:
 def test_nameless_requests_are_numbered() -> None:
     """Batch.of keeps their order."""
     assert {"0": Request("a"), "1": Request("b")} == Batch.of([Request("a"), Request("b")]).requests
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        ("crm.deal.list", True), ("crm.deal.get", True), ("server.time", True), ("timeman.settings", True),
+        ("crm.address.list", True), ("crm.enum.addresstype", True), ("rest.documentation.openapi", True),
+        ("im.notify.read.list", True), ("batch", True), ("user.status", True), ("voximplant.statistic.get", True),
+        ("crm.deal.add", False), ("crm.deal.update", False), ("crm.entity.mergeBatch", False), ("im.notify", False),
+        ("im.notify.system.add", False), ("telephony.externalCall.finish", False), ("event.offline.get", False),
+        ("tasks.task.result.addFromComment", False), ("task.startwatch", False), ("timeman.open", False),
+        ("crm.item.payment.delivery.setDelivery", False), ("im.dialog.read", False), ("event.bind", False),
+    ],
+)  # fmt: skip
+def test_a_write_is_known_by_its_name(method: str, expected: bool) -> None:
+    """So that nobody doubles a deal because he forgot to say so; what is said goes before."""
+    assert expected is Request(method).repeatable
+    assert Request(method, repeatable=True).repeatable
+    assert not Request(method, repeatable=False).repeatable

@@ -7,9 +7,10 @@ repeated. How a listing is spelled for its method stands in ``dialects``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 from typing_extensions import TypeVar
 
@@ -19,6 +20,21 @@ T = TypeVar("T", default=Any)
 
 MAX_COMMANDS = 50
 """Requests that one batch carries; the portal refuses the 51st and later."""
+
+
+# The vendor names what a method does by its last word: crm.deal.add, tasks.task.result.addFromComment.
+_WRITES = re.compile(
+    r"(?:add(?!ress)|update|delete|remove|set(?!ting)|register|unregister|finish|attach|send|create|start|stop|merge|"
+    r"activate|deactivate|force)|(?:open|close|pause|bind|unbind|move|share|like|vote|pin|unpin|join|leave|answer|skip|"
+    r"spam|intercept|transfer|hide|mute|unmute|clear|error|complete|renew|defer|approve|disapprove|delegate|import|"
+    r"save|reset|read|command|end|enabled|silent)(?![a-z])"
+)
+_WRITES_ALL_THE_SAME = frozenset({"im.notify", "event.offline.get"})
+
+
+def writes(method: str) -> bool:
+    """Whether a method changes something, judged by its name: when in doubt it does not."""
+    return method.casefold() in _WRITES_ALL_THE_SAME or bool(_WRITES.match(method.rpartition(".")[2]))
 
 
 def as_it_came(value: Any) -> Any:
@@ -100,7 +116,8 @@ class Request(Generic[T]):
     Attributes:
         method: as the vendor spells it. params: JSON-like values; dates, aware instants, Decimal and enums are welcome.
         decode: turns the result into what the caller wants.
-        repeatable: False for writes: a lost answer is then reported (LostReply), never repeated.
+        repeatable: False for writes: a lost answer is then reported (LostReply), never repeated. When not given, the
+        last word of the method decides (``writes``).
         rest3: the method lives under ``/rest/api/`` (REST 3.0: JSON only, cannot travel in a Batch).
         whole: ``decode`` gets the whole Answer (total, next, timing) instead of its result.
     """
@@ -108,9 +125,13 @@ class Request(Generic[T]):
     method: str
     params: Mapping[str, Any] = field(default_factory=dict)
     decode: Callable[[Any], T] = as_it_came
-    repeatable: bool = True
+    repeatable: bool = None  # type: ignore[assignment]  # settled below, so that readers always find a bool
     rest3: bool = False
     whole: bool = False
+
+    def __post_init__(self) -> None:
+        if cast("bool | None", self.repeatable) is None:
+            object.__setattr__(self, "repeatable", not writes(self.method))
 
     def read(self, answer: Answer) -> T:
         """The typed result of an answer to this request.
