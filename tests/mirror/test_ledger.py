@@ -120,7 +120,7 @@ def test_an_empty_listing_is_done_at_once(ledger: Ledger) -> None:
     assert (NOON, 0) == (ledger.states()["phone_calls"].backfilled_at, ledger.states()["phone_calls"].cursor_id)
 
 
-@pytest.mark.parametrize("after", range(14))
+@pytest.mark.parametrize("after", range(17))
 def test_a_torn_stretch_leaves_nothing_behind(after: int) -> None:
     """Whatever statement of a transaction fails, rows, bindings, observations and cursor stay as they were together."""
     store = Torn()
@@ -346,6 +346,64 @@ def test_a_rate_that_was_not_known_is_taken_when_it_is(ledger: Ledger, store: Du
         rates.append(closings(store)[0][3:])
 
     assert [(Decimal(90), NOON), (Decimal(90), NOON)] == rates
+
+
+def test_a_corrected_currency_takes_its_own_rate(ledger: Ledger, store: DuckStore) -> None:
+    """A won deal turns out to be in roubles: the frozen rate of the euro is not theirs. The owner stays frozen."""
+    feed = FEEDS["deals"]
+    store.execute(
+        "INSERT INTO currencies (portal, id, rate, rate_count) VALUES ('p', 'EUR', 95.5, 1), ('p', 'RUB', 1, 1)"
+    )
+    ledger.begin(feed, NOON, None, [])
+    seen = []
+    for minute, (currency, owner) in enumerate([("EUR", 7), ("RUB", 8), ("RUB", 8), ("XAU", 8), ("EUR", 8)]):
+        one = deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID=str(owner), CURRENCY_ID=currency)
+        ledger.keep_round(feed, [one], 1, NOON + timedelta(minutes=minute), more=False)
+        seen.append([row[2:4] for row in closings(store)])
+
+    euro, rouble = (7, Decimal("95.5")), (7, Decimal(1))
+    assert [[euro], [rouble], [rouble], [(7, None)], [euro]] == seen
+
+
+@pytest.mark.parametrize("moves_first", [True, False])
+def test_a_deal_won_again_between_two_looks_is_observed_anew(
+    ledger: Ledger, store: DuckStore, *, moves_first: bool
+) -> None:
+    """Its moves tell that it was open in between; a move from one stage of success to another does not count."""
+    deals, moves = FEEDS["deals"], FEEDS["deal_moves"]
+    for feed in (deals, moves):
+        ledger.begin(feed, NOON, None, [])
+    minute = timedelta(minutes=1)
+
+    def look(at: datetime, owner: int, moved: datetime, *history: tuple[datetime, str]) -> tuple[Any, ...]:
+        one = deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID=str(owner), MOVED_TIME=moved.isoformat())
+        came = [
+            sales.StageMove.read(
+                {"ID": str(int(when.timestamp())), "OWNER_ID": "1", "TYPE_ID": "2", "CREATED_TIME": when.isoformat(),
+                 "STAGE_SEMANTIC_ID": meaning}, entity_type_id=EntityType.DEAL,
+            )
+            for when, meaning in history
+        ]  # fmt: skip
+        pages = [(moves, came), (deals, [one])]
+        for feed, records in pages if moves_first else reversed(pages):
+            ledger.keep_round(feed, records, 1, at, more=False)
+        ledger.keep_round(deals, [one], 1, at, more=False)  # the overlap of the next round
+        return closings(store)[0][2:]
+
+    assert (7, None, NOON) == look(NOON, 7, NOON - minute, (NOON - minute, "S"))
+    assert (7, None, NOON) == look(NOON + 2 * minute, 8, NOON + minute, (NOON + minute, "S"))
+    won = NOON + 4 * minute
+    assert (9, None, won) == look(NOON + 4 * minute, 9, won, (NOON + 3 * minute, "P"), (won, "S"))
+    assert (9, None, won) == look(NOON + 6 * minute, 6, won)
+
+
+def test_nothing_is_observed_before_it_happened(ledger: Ledger, store: DuckStore) -> None:
+    """A round begins before its pages are read: what is won meanwhile is observed at its own moment."""
+    feed = FEEDS["deals"]
+    ledger.begin(feed, NOON, None, [])
+    ledger.keep_round(feed, [deal(1, STAGE_SEMANTIC_ID="S", MOVED_TIME=LATER.isoformat())], 1, NOON, more=False)
+
+    assert [LATER] == [row[-1] for row in closings(store)]
 
 
 def test_a_completion_is_dated_by_the_change_that_showed_it(ledger: Ledger, store: DuckStore) -> None:

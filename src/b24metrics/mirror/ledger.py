@@ -197,6 +197,8 @@ class Ledger:
         unread = [one for one in records if isinstance(one, Unread)]
         read = [one for one in records if not isinstance(one, Unread)] if unread else records
         page = feed.page(self.portal, read, at)
+        if feed.table is schema.DEALS:
+            observe.corrections(self.store, self.portal, page)
         self.store.upsert(feed.table, page)
         for part, owners, rows in feed.part_pages(self.portal, read):
             self._replace(part, owners, rows)
