@@ -93,7 +93,7 @@ def test_no_answer_at_all(sim: Sim, http: httpx.Client) -> None:
     sim.fail("server.time", Transport.HANG)
 
     with pytest.raises(httpx.ReadTimeout):
-        http.get(sim.webhook + "server.time", timeout=0.05)
+        http.get(sim.webhook + "server.time", timeout=httpx.Timeout(10, read=0.05))
 
 
 def test_stopping_the_portal_ends_hanging_answers(b24_sim_factory: Callable[..., Sim]) -> None:
@@ -113,7 +113,7 @@ def test_stopping_the_portal_ends_hanging_answers(b24_sim_factory: Callable[...,
     client = threading.Thread(target=wait)
     client.start()
     while not sim.portal.faults.hits:
-        pass
+        client.join(0.01)
     sim.stop()
     client.join(10)
 
@@ -125,7 +125,7 @@ def test_a_slow_body_tries_the_patience(sim: Sim, http: httpx.Client) -> None:
     sim.fail("server.time", Transport.SLOW, seconds=0.3, times=2)
 
     with pytest.raises(httpx.ReadTimeout):
-        http.get(sim.webhook + "server.time", timeout=0.1)
+        http.get(sim.webhook + "server.time", timeout=httpx.Timeout(10, read=0.1))
     assert "result" in http.get(sim.webhook + "server.time").json()
 
 

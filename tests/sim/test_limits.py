@@ -196,7 +196,7 @@ def test_costs_may_be_really_waited_for(b24_sim_factory: Make, http: httpx.Clien
     sim = b24_sim_factory(clock=SystemClock(), costs=Costs(seconds=0.3, spending=Spending.SLEEP))
 
     with pytest.raises(httpx.ReadTimeout):
-        http.get(sim.webhook + "server.time", timeout=0.1)
+        http.get(sim.webhook + "server.time", timeout=httpx.Timeout(10, read=0.1))
     assert 200 == http.get(sim.webhook + "server.time").status_code
 
 

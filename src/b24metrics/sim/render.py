@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, time
-from decimal import Decimal
 from functools import cache, lru_cache
 from zoneinfo import ZoneInfo
 
@@ -119,13 +118,6 @@ class Renderer:
                 return [list(v) if v else [] for v in column]  # type: ignore[call-overload]
             case _:
                 return list(column)
-
-
-def plain(value: object) -> object:
-    """A stored value as JSON for the log of writes: decimals and dates as text."""
-    if isinstance(value, Decimal | date):
-        return str(value)
-    return value
 
 
 # ---------------------------------------------------------------- user fields

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from b24metrics.sim import filters, php, tables, views
-from b24metrics.sim.calls import Answer, Call, Method, UserField, directions, method, paged, record_write, untied
+from b24metrics.sim.calls import Answer, Call, UserField, directions, method, paged, record_write, untied
 from b24metrics.sim.data import Where
 from b24metrics.sim.filters import Op, Target, UnreadableDateError
 from b24metrics.sim.records import Hand
@@ -449,5 +449,3 @@ for _entity in tables.ENTITY_TYPES.values():
         _links(_entity, "CONTACT_ID")
     if "COMPANY_IDS" in _entity.table.by_name:
         _links(_entity, "COMPANY_ID")
-
-__all__ = ["Family", "Method", "declared", "describe", "entity_type", "hand", "item_order", "source", "written"]
