@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
-from zoneinfo import ZoneInfo
 
 import typer
 
@@ -22,7 +21,6 @@ from b24metrics.config import Settings
 from b24metrics.errors import ConfigError
 
 if TYPE_CHECKING:
-    from b24metrics.kpi import Kpi, Sample, Snapshot
     from b24metrics.mirror.sync import FeedStatus, Report
 
 # Commands import what they need themselves: `b24metrics --help` must not ask for extras.
@@ -260,132 +258,67 @@ def kpi(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Compute KPIs from the mirror. Needs no portal."""
-    from b24metrics import console
+    from b24metrics import console, reports
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        kpis, windows, grains = _chosen(ids or [], window, by, everything=everything)
-        snapshot = _evaluate(settings, portal, kpis, _instant(at))
-    samples = [
-        sample
-        for sample in snapshot.samples
-        if (grains is None or str(sample.grain) in grains) and (windows is None or sample.window in windows)
-        if "O" not in str(sample.grain).split("×")
-    ]
+        question = reports.asked(ids or [], window or [], by or [], everything=everything)
+        snapshot = reports.answer(settings, portal, question, reports.instant_of(at))
+    samples = [sample for sample in snapshot.samples if question.wants(sample)]
     if as_json:
         for sample in samples:
-            typer.echo(json.dumps(_as_object(sample), ensure_ascii=False))
+            typer.echo(json.dumps(reports.as_object(sample), ensure_ascii=False))
         return
     language = settings.reporting.language
-    for one in kpis:
-        rows = [_row(snapshot, sample) for sample in samples if sample.kpi is one]
+    for one in question.kpis:
+        rows = [reports.as_row(snapshot, sample) for sample in samples if sample.kpi is one]
         if rows:
             console.table(f"{one.title.said(language)} ({one.id})", ("who", "window", "value", "n"), rows, right=(2, 3))
         elif one.id in snapshot.absent:
             console.say(f"{one.id}: no numbers, because {', '.join(snapshot.absent[one.id])} was not copied.")
 
 
-def _chosen(
-    ids: Sequence[str], windows: Sequence[str] | None, by: Sequence[str] | None, *, everything: bool
-) -> tuple[list[Kpi], frozenset[str] | None, frozenset[str] | None]:
-    from difflib import get_close_matches
+@app.command()
+def explain(
+    kpi_id: Annotated[str, typer.Argument(metavar="KPI", help="Its id, for instance revenue_won.")],
+    labels: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Whose number: manager_id=101, department_id=3 …; none for the company.", show_default=False
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    mirror: MirrorFile = None,
+    portal: PortalName = None,
+    window: Annotated[str | None, typer.Option("--window", "-w", help="Default: the first of the KPI's card.")] = None,
+    by: Annotated[str, typer.Option("--by", "-b", help="T company, D department, M manager, P pipeline …")] = "T",
+    at: Annotated[str | None, typer.Option(help="As of this instant (ISO 8601).")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List the records behind one number: their count, sum, mean or median is the number."""
+    from b24metrics import console, reports
 
-    from b24metrics.kpi import KPIS
-    from b24metrics.kpi.model import Grain, WindowId
-
-    for name in ids:
-        if name not in KPIS:
-            near = get_close_matches(name, KPIS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(KPIS)}."
-            raise ConfigError(f"There is no KPI {name!r}. {hint}")
-    for name in windows or ():
-        if name not in set(WindowId):
-            raise ConfigError(f"There is no window {name!r}. Known: {', '.join(WindowId)}.")
-    grains = None if everything and not by else frozenset(_grain(Grain, name) for name in by or ["T"])
-    chosen = [KPIS[name] for name in ids] or list(KPIS.values())
-    return chosen, None if windows is None else frozenset(windows), grains
-
-
-def _grain(kind: Any, name: str) -> str:
-    try:
-        return str(kind.parse(name.upper().replace("X", "×")))
-    except ValueError:
-        raise ConfigError(f"There is no grain {name!r}. Known: T, M, D, P, S, R, C and pairs such as MxP.") from None
-
-
-def _instant(text: str | None) -> datetime:
-    """An instant; without an offset it is left naive, because only the mirror knows the portal's zone."""
-    if text is None:
-        return datetime.fromtimestamp(SystemClock().now(), UTC)
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise ConfigError(f"{text!r} is no instant such as 2026-03-14T12:00 or 2026-03-14T12:00+03:00.") from None
-
-
-def _evaluate(settings: Settings, portal: str | None, kpis: Sequence[Kpi], at: datetime) -> Snapshot:
-    from b24metrics.kpi import evaluate
-    from b24metrics.kpi.ground import Ground
-    from b24metrics.mirror.stores import DuckStore
-    from b24metrics.mirror.sync import which_portal
-
-    options = settings.kpi_options()
-    store = DuckStore(settings.mirror.path, read_only=True)
-    try:
-        name = which_portal(store, portal)
-        if at.tzinfo is None:
-            at = at.replace(tzinfo=ZoneInfo(Ground(store, name, at.replace(tzinfo=UTC), options).zone))
-        return evaluate(store, name, kpis, now=at, options=options)
-    finally:
-        store.close()
-
-
-def _as_object(sample: Sample) -> dict[str, Any]:
-    return {
-        "id": sample.kpi.id,
-        "level": str(sample.grain),
-        "labels": dict(sample.labels),
-        "window": str(sample.window),
-        "value": sample.value,
-        "n": sample.n,
-        "numerator": sample.numerator,
-        "denominator": sample.denominator,
-    }
-
-
-def _row(snapshot: Snapshot, sample: Sample) -> tuple[str, str, str, str]:
-    from b24metrics import console
-
-    names = _names(snapshot)
-    who = ", ".join(names.get((key, value), value) for key, value in sample.labels.items()) or "company"
-    size = sample.n if sample.n is not None else sample.denominator
-    return who, str(sample.window), _written(sample), "" if size is None else console.grouped(size)
-
-
-def _names(snapshot: Snapshot) -> dict[tuple[str, str], str]:
-    known = snapshot.directory
-    return {
-        **{("manager_id", str(one.id)): one.name for one in known.managers},
-        **{("department_id", str(one.id)): one.name for one in known.departments},
-        **{("pipeline_id", str(one.id)): one.name for one in known.pipelines},
-        **{("stage_id", one.id): one.name for one in known.stages},
-        **{("source_id", one.id): one.name for one in known.sources},
-    }
-
-
-def _written(sample: Sample) -> str:
-    from b24metrics import console
-    from b24metrics.kpi.model import Unit
-
-    if sample.value is None:
-        return "—"
-    match sample.kpi.unit:
-        case Unit.RATIO:
-            return f"{sample.value:.1%}"
-        case Unit.SECONDS:
-            return console.duration(sample.value)
-        case _:
-            return console.grouped(sample.value)
+    with console.doors():
+        settings = settings_of(config, mirror=mirror)
+        (one,) = reports.asked([kpi_id], [window] if window else [], [by], everything=False).kpis
+        chosen = next((known for known in one.windows if known == window), one.windows[0] if window is None else None)
+        if chosen is None:
+            raise ConfigError(f"{one.id} has no window {window}. Its windows: {', '.join(one.windows)}.")
+        grain = reports.grain_of(by)
+        found = reports.records(
+            settings, portal, one, chosen, grain, reports.labels_of(grain, labels or []), reports.instant_of(at)
+        )
+    if as_json:
+        for record in found:
+            typer.echo(json.dumps(reports.record_object(record), ensure_ascii=False))
+        return
+    console.table(
+        f"{one.title.said(settings.reporting.language)} ({one.id}), {chosen}: {len(found)} records",
+        ("part", "kind", "id", "title", "contribution"),
+        [reports.record_row(record) for record in found],
+        right=(2, 4),
+    )
 
 
 @app.command()
