@@ -72,6 +72,8 @@ class Profile:
         for weight in weights:
             self._edges.append(self._edges[-1] + weight / total)
         self._part = length / len(weights)
+        #: Weights with the mean 1, as a list in SQL.
+        self.densities = listed([round(weight * len(weights) / total, 6) for weight in weights])
         self.knots = listed([round(self._inverse(step / steps), 6) for step in range(steps + 1)])
 
     def _inverse(self, share: float) -> float:

@@ -153,12 +153,12 @@ def _persons(shop: Workshop) -> None:
     temper = "dice('person.temper', pid)"
 
     def factor(name: str) -> str:
-        return choice(temper, *((t.share, repr(getattr(t, name))) for t in TEMPERS))
+        return choice(temper, *((t.share, f"{getattr(t, name)!r}::DOUBLE") for t in TEMPERS))
 
     def trade(name: str) -> str:
         return (
             "CASE trade "
-            + " ".join(f"WHEN {quoted(t)} THEN {getattr(v, name)!r}" for t, v in TRADES.items())
+            + " ".join(f"WHEN {quoted(t)} THEN {getattr(v, name)!r}::DOUBLE" for t, v in TRADES.items())
             + " ELSE 0 END"
         )
 
