@@ -252,6 +252,7 @@ def test_a_request_created_closed_is_none(store: DuckStore) -> None:
     company = Company().staff()
     company.activity(company.deal(moves="03-03 10:00 S"), created_at=at("03-03 10:30"))
     company.activity(company.deal(moves="03-03 10:00 P; 03-03 10:10 S", moved_by_id=1), created_at=at("03-03 10:30"))
+    company.activity(company.deal(moves="03-03 10:00 F; 03-03 10:10 P", moved_by_id=1), created_at=at("03-03 10:30"))
 
     assert 1 == response(measured(store, company))[1]
 

@@ -52,13 +52,15 @@ def companies(draw: st.DrawFn) -> Company:
             )  # fmt: skip
     for _ in range(draw(st.integers(0, 7))):
         add_deal(draw, company)
-    for _ in range(draw(st.integers(0, 6))):
-        company.call(
-            draw(MOMENTS), call_id=draw(st.sampled_from(["a", "b", "c", "d", "e"])), user_id=draw(PEOPLE),
-            type_id=draw(st.sampled_from([1, 2, 3, 4, 5])), failed_code=draw(st.sampled_from(["200", "304"])),
-            duration_seconds=draw(st.sampled_from([0, 5, 60, 601])),
-            category=draw(st.sampled_from(["external", "external", "internal"])),
-        )  # fmt: skip
+    for call in range(draw(st.integers(0, 4))):
+        started_at = draw(MOMENTS)
+        for hours in draw(st.lists(st.sampled_from([0, 1, 13]), min_size=1, max_size=3)):  # no call lasts a day
+            company.call(
+                started_at + timedelta(hours=hours), call_id=f"call-{call}", user_id=draw(PEOPLE),
+                type_id=draw(st.sampled_from([1, 2, 3, 4, 5])), failed_code=draw(st.sampled_from(["200", "304"])),
+                duration_seconds=draw(st.sampled_from([0, 5, 60, 601])),
+                category=draw(st.sampled_from(["external", "external", "internal"])),
+            )  # fmt: skip
     levels = [("M", 101), ("M", 104), ("M", 201), ("D", 10), ("D", 11), ("T", 0)]
     plans = draw(
         st.lists(st.tuples(st.sampled_from(levels), st.integers(1, 4), st.sampled_from([0, 50, 700])), max_size=5)

@@ -182,7 +182,8 @@ class Witness:
 
     def responses(self) -> Iterator[Thing]:
         for deal in self.deals():
-            if deal["lead_id"] or deal["created_by_id"] == deal["assigned_by_id"] or self.created_closed(deal):
+            by_hand = deal["created_by_id"] == deal["assigned_by_id"] and deal["source_id"] != "CALL"
+            if deal["lead_id"] or by_hand or self.created_closed(deal):
                 continue
             created, manager, touches = deal["created_at"], deal["assigned_by_id"], []
             bound = {
@@ -200,7 +201,7 @@ class Witness:
                 if row["kind"] != 1:
                     who = deal["moved_by_id"] if row is history[-1] else manager
                     touches.append((who, row["created_at"]))
-            times = [at for who, at in touches if who == manager and created <= at < self.now]
+            times = [at for who, at in touches if manager and who == manager and created <= at < self.now]
             if times:
                 waited = working_seconds(created.astimezone(ZONE), min(times).astimezone(ZONE))
                 yield Thing(

@@ -145,12 +145,21 @@ WHERE e.portal = $portal AND e.deleted_at IS NULL AND NOT coalesce(e.is_recurrin
     needs=(DEAL_BURSTS,),
 )
 
+#: Records created closed (catalogue §2.7), whatever became of them.
+BORN_CLOSED = View(
+    "kpi_born_closed",
+    """
+SELECT DISTINCT m.entity_type_id, m.owner_id
+FROM stage_moves AS m
+WHERE m.portal = $portal AND m.deleted_at IS NULL AND m.entity_type_id IN (1, 2) AND m.kind = 1 AND m.semantics IN ('S', 'F')
+""",
+)
+
 # Where the row before the current stay and the first row of the stay share a second, ids tell which came later. Plain
 # aggregates on purpose: window functions would sort the whole history.
 _STAYS = """
 WITH moves AS (
-    SELECT m.owner_id, m.id, m.kind, m.created_at, coalesce(m.semantics, 'P') AS semantics,
-        coalesce(m.semantics, 'P') = o.semantics AS same
+    SELECT m.owner_id, m.id, m.created_at, coalesce(m.semantics, 'P') = o.semantics AS same
     FROM stage_moves AS m
     JOIN {owners} AS o ON o.id = m.owner_id
     WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
@@ -159,7 +168,6 @@ WITH moves AS (
     SELECT owner_id, max(created_at) AS last_at FROM moves WHERE NOT same GROUP BY owner_id
 )
 SELECT m.owner_id AS id,
-    bool_or(m.kind = 1 AND m.semantics IN ('S', 'F')) AS created_closed,
     CASE
         WHEN max(CASE WHEN m.same AND m.created_at = o.last_at THEN m.id END)
             > max(CASE WHEN NOT m.same AND m.created_at = o.last_at THEN m.id END)
@@ -171,8 +179,7 @@ LEFT JOIN others AS o ON o.owner_id = m.owner_id
 GROUP BY m.owner_id
 """
 
-#: Closed deals: since when they have stood in their present semantics without a break (NULL where history does not end
-#: in it), and whether they were created closed.
+#: Closed deals: since when they have stood in their present semantics without a break; NULL where history ends elsewhere.
 DEAL_STAYS = View("kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_type_id=2), needs=(DEALS,))
 
 # ---------------------------------------------------------------- deals
@@ -182,7 +189,8 @@ CLOSED_DEALS = Fact(
     "kpi_closed_deals",
     """
 WITH closed AS (
-    SELECT d.*, s.created_closed, y.starts_at AS close_date_at,
+    SELECT d.*, y.starts_at AS close_date_at,
+        d.id IN (SELECT b.owner_id FROM kpi_born_closed AS b WHERE b.entity_type_id = 2) AS created_closed,
         coalesce(s.closed_since, d.moved_at, y.starts_at) AS closed_since
     FROM kpi_deals AS d
     LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
@@ -200,7 +208,7 @@ LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.se
 LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
 """,
     feeds=("deals",),
-    needs=(DEALS, DEAL_STAYS),
+    needs=(DEALS, DEAL_STAYS, BORN_CLOSED),
     kind="deal",
 )
 
@@ -322,29 +330,30 @@ ASKED_FOR = View(
 WITH candidates AS (
     SELECT 2 AS entity_type_id, d.id, d.created_at, d.manager_id, d.pipeline_id, d.source_id,
         CASE WHEN d.semantics <> 'P' THEN coalesce(s.closed_since, d.moved_at) END AS closed_at, d.created_by_id,
-        d.modified_by_id, d.moved_by_id, d.modified_at, d.webform_id, d.imported,
-        coalesce(s.created_closed, FALSE) AS created_closed
+        d.modified_by_id, d.moved_by_id, d.modified_at, d.webform_id, d.imported
     FROM kpi_deals AS d
     LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
     WHERE NOT $classic AND d.lead_id = 0
     UNION ALL
     SELECT 1, l.id, l.created_at, l.manager_id, CAST(NULL AS INTEGER), l.source_id,
         CASE WHEN l.semantics <> 'P' THEN coalesce(l.closed_at, s.closed_since, l.moved_at) END, l.created_by_id,
-        l.modified_by_id, l.moved_by_id, l.modified_at, l.webform_id, l.imported,
-        coalesce(s.created_closed, FALSE)
+        l.modified_by_id, l.moved_by_id, l.modified_at, l.webform_id, l.imported
     FROM kpi_leads AS l
     LEFT JOIN kpi_lead_stays AS s ON s.id = l.id
     WHERE $classic
 )
-SELECT *
-FROM candidates
-WHERE created_at >= $since AND created_at < $now AND NOT imported AND NOT created_closed
+SELECT c.*
+FROM candidates AS c
+WHERE c.created_at >= $since AND c.created_at < $now AND NOT c.imported
+  AND NOT EXISTS (
+    SELECT 1 FROM kpi_born_closed AS b WHERE b.entity_type_id = c.entity_type_id AND b.owner_id = c.id
+  )
   AND ($count_by_hand OR NOT (
-    created_by_id = manager_id AND source_id NOT IN ('WEBFORM', 'CALLBACK', 'CALL')
-    AND source_id NOT LIKE '%|%' AND webform_id = 0
+    c.created_by_id = c.manager_id AND c.source_id NOT IN ('WEBFORM', 'CALLBACK', 'CALL')
+    AND c.source_id NOT LIKE '%|%' AND c.webform_id = 0
   ))
 """,
-    needs=(DEALS, DEAL_STAYS, LEADS, LEAD_STAYS),
+    needs=(DEALS, DEAL_STAYS, LEADS, LEAD_STAYS, BORN_CLOSED),
 )
 
 #: Everything that may be a reaction: who did what to which request, and when (catalogue §7.2 a-f; §19 "Reactions"). A
