@@ -31,7 +31,8 @@ companions              ``b24_<level>_<kpi>_numerator``, ``_denominator`` as the
 
 So the company's value of a sum is ``sum(b24_<kpi>{window="…"})`` and of anything else ``b24_company_<kpi>{window="…"}``;
 ``Kpi.family(grain)`` answers which one it is. Labels beyond the grain (``Kpi.labels``) stand on every family of the KPI.
-A trailing ``_count`` of an id is dropped (linters reserve it), a level word is not said twice (``b24_manager_rank``).
+A trailing ``_count`` of an id is dropped (linters reserve it), a level word is not said twice where that is unambiguous
+(``b24_manager_rank``).
 """
 
 from __future__ import annotations
@@ -411,8 +412,7 @@ class Kpi:
     @property
     def evaluated_grains(self) -> tuple[Grain, ...]:
         """The grains of the card and the exporter's finer additive one, which comes out of the same pass."""
-        own = (self._own,) if self.adds_up or self._parts_add_up else ()
-        return self.grains + own
+        return (*self.grains, self._own) if self.has_own_family else self.grains
 
     @property
     def families(self) -> tuple[Family, ...]:
@@ -438,10 +438,15 @@ class Kpi:
         wanted = {family.grain: family for family in self.families if family.part is part}
         if grain in wanted:
             return wanted[grain]
-        if self.adds_up and grain in self.grains:
-            finer = MANAGER_PIPELINE if Axis.MANAGER in grain else self._own
+        finer = MANAGER_PIPELINE if Axis.MANAGER in grain else self._own
+        if self.adds_up and grain in self.grains and finer in wanted:
             return wanted[finer]
         raise LookupError(f"{self.id} has no {part or 'value'} at grain {grain}")
+
+    @property
+    def has_own_family(self) -> bool:
+        """Whether there is a family by own members: of the value, or of a ratio's parts."""
+        return self.adds_up or self._parts_add_up
 
     @property
     def _own(self) -> Grain:
@@ -477,7 +482,9 @@ class Family:
         words = self.kpi.id.removesuffix("_count")
         axes = self.grain.axes[:1] if self.kpi.adds_up else self.grain.axes  # pipelines of one manager do add up
         level = "_".join(_AXIS_WORDS[axis] for axis in axes if axis in _AXIS_WORDS) or "company"
-        if Axis.OWN not in self.grain and not words.startswith(f"{level}_"):
+        # A level word is not said twice, unless the plain name is that of the own members.
+        said = words.startswith(f"{level}_") and not self.kpi.has_own_family
+        if Axis.OWN not in self.grain and not said:
             words = f"{level}_{words}"
         return f"b24_{words}_{self.part}" if self.part else f"b24_{words}"
 
