@@ -88,9 +88,9 @@ class LeakyBucket:
 
     def level(self, now: float) -> float:
         """Requests in the bucket."""
-        if now > self._at:  # a clock set back leaks nothing
-            self._level = max(0.0, self._level - self.leak * (now - self._at)) if self._level else 0.0
-            self._at = now
+        if self._level and now > self._at:  # a clock that was set back leaks nothing, and begins anew
+            self._level = max(0.0, self._level - self.leak * (now - self._at))
+        self._at = now
         return self._level
 
     def delay(self, now: float, share: float = 1.0) -> float:

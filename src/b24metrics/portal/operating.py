@@ -24,6 +24,7 @@ BATCH = "batch"
 
 _POLL = 0.5  # seconds until we look again when work under way stands in the way
 _BLIND_REST = 60.0  # seconds to rest after a refusal that nothing dates: the next minute may be forgiven
+_LEARNED_FOR = 3600.0  # seconds for which a limit that only refusals tell is believed
 _UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty commands in the first batch, not fifty
 
 
@@ -37,6 +38,8 @@ class Account:
         self.told: float | None = None  # the portal's own sum
         self.told_at = -math.inf  # by the portal's clock
         self.peak = 0.0  # the most it has told since it last refused
+        self.suspect = 0.0  # the same, before the refusal before
+        self.learned_until = -math.inf
         self.forgiven_at = -math.inf  # by ours: when the oldest minute of that sum is dropped
         self.spent: deque[list[float]] = deque()  # [forgotten at, seconds], by our own account
         self.under_way = 0.0
@@ -62,6 +65,8 @@ class Account:
         """Seconds until work of this cost fits into this share."""
         if now < self.rests_until:
             return self.rests_until - now
+        if self.limit < self.most and now >= self.learned_until:
+            self.limit = self.most
         base, cap = self.base(now), self.limit * share
         if base + self.under_way + cost <= cap or base + self.under_way <= 0:
             return 0.0
@@ -85,12 +90,13 @@ class Account:
         if timing.operating is None:
             return
         at = timing.finish if timing.finish is not None else self.told_at
-        if at < self.told_at:
+        if 0 < self.told_at - at < 120:  # answers overtake each other; a clock that was set back is believed
             return
         self.told, self.told_at = timing.operating, at
         self.peak = max(self.peak, self.told)
         if timing.reset_at is not None and timing.finish is not None:  # by the portal's clock, which may be wrong
-            self.forgiven_at = now + min(max(0.0, timing.reset_at - timing.finish), WINDOW + 60)
+            span = timing.reset_at - timing.finish + 1  # told in whole seconds, rounded down
+            self.forgiven_at = now + min(max(0.0, span), WINDOW + 60)
         else:
             self.forgiven_at = now + 60
         self.limit = min(self.most, max(self.limit, self.told))
@@ -101,12 +107,21 @@ class Account:
         self.metered = True
         if sent_at <= self.refused_at and now < self.rests_until:
             return  # sent before we knew
-        if 0 < self.peak < self.limit:
-            self.limit = max(1.0, self.peak)  # a lower limit than the documented one
-        self.peak = 0.0
+        self._learn(now)
         until = self.forgiven_at if self.forgiven_at > now else now + _BLIND_REST
         self.refused_at, self.rests_until = now, until
         self.told, self.forgiven_at = self.limit, until
+
+    def _learn(self, now: float) -> None:
+        """Two refusals at about the same sum mean a lower limit than the documented one; a single one may be a block
+        by hand, or the work of another process with our credential.
+        """
+        if self.peak < 30:
+            return
+        if self.peak < self.limit and abs(self.peak - self.suspect) <= 0.2 * self.peak:
+            self.limit = max(self.peak, self.suspect)
+            self.learned_until = now + _LEARNED_FOR
+        self.suspect, self.peak = self.peak, 0.0
 
     def answered(self, now: float, sent_at: float) -> None:
         """The portal has run the method: a rest that was still assumed is over."""
