@@ -31,7 +31,7 @@ companions              ``b24_<level>_<kpi>_numerator``, ``_denominator`` as the
 
 So the company's value of a sum is ``sum(b24_<kpi>{window="…"})`` and of anything else ``b24_company_<kpi>{window="…"}``;
 ``Kpi.family(grain)`` answers which one it is. Labels beyond the grain (``Kpi.labels``) stand on every family of the KPI.
-A trailing ``_count`` of an id is dropped (linters reserve it), a level word is not said twice where that is unambiguous
+A trailing ``_count`` (and ``_total`` before it) of an id is dropped, linters reserve them; a level word is not said twice where that is unambiguous
 (``b24_manager_rank``).
 """
 
@@ -479,8 +479,8 @@ class Family:
     @property
     def name(self) -> str:
         """As Prometheus knows it."""
-        # Linters take "hours" for a unit that is not a base unit.
-        words = self.kpi.id.removesuffix("_count").replace("after_hours", "after_work")
+        # Linters reserve the suffixes for counters and histograms, and take "hours" for a unit.
+        words = self.kpi.id.removesuffix("_count").removesuffix("_total").replace("after_hours", "after_work")
         axes = self.grain.axes[:1] if self.kpi.adds_up else self.grain.axes  # pipelines of one manager do add up
         level = "_".join(_AXIS_WORDS[axis] for axis in axes if axis in _AXIS_WORDS) or "company"
         # A level word is not said twice, unless the plain name is that of the own members.
