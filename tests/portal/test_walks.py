@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from b24metrics.clock import HandClock
 from b24metrics.errors import NotAllowed, Unreachable, UnreadableReply, UnreadableRow, WalkCut
 from b24metrics.portal import Lane, Listing, Portal
-from tests.portal.fakes import ADDRESS, BROKEN, Script, Toy, deal_id, deals
+from tests.portal.fakes import ADDRESS, BROKEN, OPERATION, TOO_MANY, Script, Toy, deal_id, deals, method_of, reply
 
 DEALS = Listing("crm.deal.list", deal_id)
 
@@ -338,3 +338,70 @@ def test_a_queue_that_forgets_is_not_asked_twice(clock: HandClock) -> None:
         list(portal.each(Listing("event.offline.get")))
     assert "may have happened" in str(cut.value)
     assert 1 == len(script.sent)
+
+
+FAULTS = [
+    httpx.ReadError("reset"),
+    httpx.ConnectError("refused"),
+    httpx.ReadTimeout("slow"),
+    reply(b"<html>502</html>", 502),
+    reply(b'{"result": {"result": {"c00": [{"ID"'),
+    reply(BROKEN, 500),
+    reply(TOO_MANY, 503),
+    reply(OPERATION, 429),
+    reply({"result": []}),
+    reply({"result": {"result": [], "result_error": {"c00": BROKEN}}}),
+    reply({"result": {"result": [], "result_error": {"c00": OPERATION}}}),
+]
+EMPTY = 8  # for a single page this would be the truth
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    ids=st.sets(st.integers(1, 2_000), max_size=500),
+    faults=st.lists(st.none() | st.sampled_from(range(len(FAULTS))), max_size=25),
+    nested=st.lists(st.integers(0, 30), max_size=3),
+)
+def test_whatever_goes_wrong_nothing_is_lost_or_doubled(
+    ids: set[int], faults: list[int | None], nested: list[int]
+) -> None:
+    """Any faults at any requests and commands: the walk ends with every record once, or tells where it stopped, and
+    going on from there yields exactly the rest.
+    """
+    toy = toy_of(ids, HandClock())
+    toy.faults["crm.deal.list"] = []
+    left = list(faults)
+    runs = {"commands": 0}
+    original = toy._run
+
+    def run(method: str, params: Any) -> dict[str, Any]:
+        runs["commands"] += 1
+        return dict(BROKEN) if runs["commands"] in nested else original(method, params)
+
+    toy._run = run
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        fault = left.pop(0) if left else None
+        if fault is None or (fault == EMPTY and method_of(request) != "batch"):
+            return toy(request)
+        found = FAULTS[fault]
+        if isinstance(found, Exception):
+            raise found
+        return found(request)
+
+    got: list[int] = []
+    listing: Listing[int] = DEALS
+    with Portal(
+        ADDRESS, clock=toy.clock, transport=httpx.MockTransport(handler), chance=random.Random(4), attempts=3
+    ) as portal:
+        for _ in range(40):
+            try:
+                for page in portal.pages(listing):
+                    got += page.items
+                break
+            except WalkCut as cut:
+                stopped = cut
+            assert stopped.cursor == (got[-1] if got else 0)
+            listing = stopped.listing
+        assert all(0 == method.under_way for method in portal.gate.stats().methods)
+    assert sorted(ids) == got
