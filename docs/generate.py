@@ -33,7 +33,7 @@ from b24metrics.kpi.aggregates import facts
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.model import Axis, Better, Chapter, Family, Grain, Kpi, Language, Snapshot, Title, Unit, WindowId
 from b24metrics.kpi.options import KpiOptions
-from b24metrics.portal.limits import GateStats, MethodStats
+from b24metrics.portal import GateStats, MethodStats
 
 DOCS = Path(__file__).resolve().parent
 
