@@ -222,7 +222,7 @@ def standard(
     lead_fields: Iterable[str] = (),
     directories_every: timedelta = timedelta(minutes=10),
 ) -> tuple[Feed, ...]:
-    """All feeds of the mirror; directories first, because what is observed later reads them.
+    """All feeds of the mirror; directories first, then moves, because what is observed in deals reads both.
 
     Args:
         deal_fields: user fields of deals to keep, by their UPPER_CASE names.
@@ -252,6 +252,17 @@ def standard(
             computed={"dismissed_at": dismissal},
             parts=(Part(schema.USER_DEPARTMENTS, "user_id", ("department_id", "ordinal"), departments_of),),
         ),
+        *(
+            Feed(
+                name,
+                sales.stage_moves(entity_type),
+                sales.StageMove,
+                schema.STAGE_MOVES,
+                Appended(),
+                within=_of(entity_type),
+            )
+            for name, entity_type in (("deal_moves", EntityType.DEAL), ("lead_moves", EntityType.LEAD))
+        ),
         Feed(
             "deals",
             sales.deals(user_fields=deal_fields),
@@ -267,17 +278,6 @@ def standard(
             schema.LEADS,
             Changed(">=DATE_MODIFY", "modified_at"),
             computed={"user_fields": user_fields},
-        ),
-        *(
-            Feed(
-                name,
-                sales.stage_moves(entity_type),
-                sales.StageMove,
-                schema.STAGE_MOVES,
-                Appended(),
-                within=_of(entity_type),
-            )
-            for name, entity_type in (("deal_moves", EntityType.DEAL), ("lead_moves", EntityType.LEAD))
         ),
         Feed(
             "activities",
