@@ -331,6 +331,9 @@ def sim(
     departments: Annotated[int, typer.Option(min=1, max=500)] = 6,
     months: Annotated[int, typer.Option(min=1, max=120, help="Length of the history.")] = 12,
     seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 24,
+    speed: Annotated[
+        float, typer.Option(min=0, max=10_000, help="How fast its day goes on: 1 is real time, 0 stands still.")
+    ] = 1.0,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="0 is any free one.")] = 0,
     plan: Annotated[str, typer.Option(help="Whose limits to keep: standard or enterprise.")] = "standard",
     *,
@@ -360,6 +363,7 @@ def sim(
                 Practice(
                     data=data,
                     plans=plans,
+                    speed=speed,
                     port=port,
                     enterprise=plan == "enterprise",
                     https=https,
