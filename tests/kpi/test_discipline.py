@@ -229,6 +229,7 @@ def test_a_request_born_in_conversation_was_answered_at_once(store: DuckStore) -
         ({"originator_id": "old"}, {"migration_origins": frozenset({"old"})}, 0),
         ({"created_by_id": 7}, {}, 0),  # entered by hand
         ({"created_by_id": 7}, {"count_by_hand": True}, 1),
+        ({"created_by_id": None}, {}, 1),
         ({"created_by_id": 7, "source_id": "WEBFORM"}, {}, 1),
         ({"created_by_id": 7, "source_id": "CALL"}, {}, 1),
         ({"created_by_id": 7, "source_id": "3|TELEGRAM"}, {}, 1),

@@ -325,6 +325,20 @@ def test_an_observation_of_another_outcome_is_void(store: DuckStore) -> None:
     assert (100, 0) == tuple(snapshot.value(KPIS["revenue_won"], MTD, MANAGER, manager_id=who) for who in ("7", "8"))
 
 
+@pytest.mark.parametrize(("observed", "owner"), [("03-10 15:00", 8), ("03-10 14:59", 8), ("03-05 12:00", 7)])
+def test_an_observation_of_an_earlier_win_is_void(store: DuckStore, observed: str, owner: int) -> None:
+    """Won, reopened and won again between two looks: what was frozen at the first win is not the present one's."""
+    company = Company().staff()
+    company.user(8, 1)
+    deal = company.deal(moves="03-03 10:00 P; 03-05 11:00 S; 03-06 10:00 P; 03-10 15:00 S")
+    company.add(
+        schema.DEAL_CLOSINGS, deal_id=deal, semantics="S", manager_id=8, rate=Decimal(1), rate_count=1,
+        observed_at=at(observed),
+    )  # fmt: skip
+
+    assert 100 == measured(store, company).value(KPIS["revenue_won"], MTD, MANAGER, manager_id=str(owner))
+
+
 def test_a_currency_without_a_rate_leaves_sums_and_stays_in_counts(store: DuckStore) -> None:
     """It also stays in the denominator of the mean and leaves the median; its native amount is known."""
     company = Company().staff()

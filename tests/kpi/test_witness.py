@@ -80,7 +80,7 @@ def add_deal(draw: st.DrawFn, company: Company) -> None:
         semantics=path[-1], stage_id=f"C{pipeline}:{stages[path[-1]]}", pipeline_id=pipeline, created_at=moments[0],
         modified_at=moments[0], moved_at=draw(st.sampled_from([moments[-1], None])),
         closes_on=draw(st.one_of(st.none(), st.dates(date(2025, 1, 1), date(2025, 3, 20)))),
-        assigned_by_id=draw(PEOPLE), created_by_id=draw(st.sampled_from([1, 101])), opportunity=draw(MONEY),
+        assigned_by_id=draw(PEOPLE), created_by_id=draw(st.sampled_from([1, 101, None])), opportunity=draw(MONEY),
         currency_id=draw(st.sampled_from(["RUB", "USD", "KZT", "XAU"])), title=draw(st.sampled_from(["Deal", "ТЕСТ"] + ["x"] * 8)),
         source_id=draw(st.sampled_from(["WEB", "CALL", "", None])), lead_id=draw(st.sampled_from([0, 0, 0, 5])),
         is_recurring=draw(st.sampled_from([False] * 9 + [True])), moved_by_id=draw(PEOPLE),
@@ -92,7 +92,7 @@ def add_deal(draw: st.DrawFn, company: Company) -> None:
         rate, count = draw(st.sampled_from([(Decimal("77.7"), 1), (Decimal(5), 10), (None, None)]))
         company.add(
             schema.DEAL_CLOSINGS, deal_id=deal, semantics=draw(st.sampled_from("SF")), manager_id=draw(st.sampled_from([101, 102, 201])),
-            rate=rate, rate_count=count, observed_at=NOW,
+            rate=rate, rate_count=count, observed_at=draw(MOMENTS),
         )  # fmt: skip
     for _ in range(draw(st.integers(0, 2))):
         company.activity(

@@ -126,14 +126,17 @@ class Witness:
         history = self.history(deal)
         return bool(history) and history[0]["kind"] == 1 and history[0]["semantics"] != "P"
 
-    def closed_at(self, deal: Row) -> datetime | None:
+    def stands_since(self, deal: Row) -> datetime | None:
         since = None
         for row in reversed(self.history(deal)):
             if row["semantics"] != deal["semantics"]:
                 break
             since = row["created_at"]
+        return since
+
+    def closed_at(self, deal: Row) -> datetime | None:
         on = deal.get("closes_on")
-        return since or deal["moved_at"] or (on and datetime(on.year, on.month, on.day, tzinfo=ZONE))
+        return self.stands_since(deal) or deal["moved_at"] or (on and datetime(on.year, on.month, on.day, tzinfo=ZONE))
 
     def closed(self, semantics: str) -> Iterator[Thing]:
         for deal in self.deals():
@@ -141,7 +144,9 @@ class Witness:
                 continue
             manager, rate = deal["assigned_by_id"], self.rate(deal["currency_id"])
             for seen in self.rows(schema.DEAL_CLOSINGS):
-                if seen["deal_id"] == deal["id"] and seen["semantics"] == deal["semantics"]:
+                since = self.stands_since(deal)
+                of_an_earlier_stay = since is not None and seen["observed_at"] < since - timedelta(minutes=1)
+                if seen["deal_id"] == deal["id"] and seen["semantics"] == deal["semantics"] and not of_an_earlier_stay:
                     manager = seen["manager_id"]
                     rate = Fraction(seen["rate"]) / seen["rate_count"] if seen["rate"] is not None else rate
             native = Fraction(deal["opportunity"])

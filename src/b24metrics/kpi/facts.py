@@ -184,14 +184,15 @@ DEAL_STAYS = View("kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_typ
 
 # ---------------------------------------------------------------- deals
 
-#: Won and lost deals by the moment of closing (catalogue §1 decisions 1–3, §2.3, §2.7; §19 on imported deals).
+#: Won and lost deals by the moment of closing (catalogue §1 decisions 1–3, §2.3, §2.7; §19 on imported deals). What was
+#: observed before the present stay began belongs to an earlier one; the minute is for clocks of history and record.
 CLOSED_DEALS = Fact(
     "kpi_closed_deals",
     """
 WITH closed AS (
     SELECT d.*, y.starts_at AS close_date_at,
         d.id IN (SELECT b.owner_id FROM kpi_born_closed AS b WHERE b.entity_type_id = 2) AS created_closed,
-        coalesce(s.closed_since, d.moved_at, y.starts_at) AS closed_since
+        s.closed_since AS stays_since, coalesce(s.closed_since, d.moved_at, y.starts_at) AS closed_since
     FROM kpi_deals AS d
     LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
     LEFT JOIN kpi_days AS y ON y.on_date = d.closes_on
@@ -205,6 +206,7 @@ SELECT d.id,
     d.native_amount, coalesce(d.native_amount * f.factor, d.amount) AS amount
 FROM closed AS d
 LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.semantics = d.semantics
+    AND (d.stays_since IS NULL OR z.observed_at >= d.stays_since - INTERVAL '1 minute')
 LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
 """,
     feeds=("deals",),
@@ -349,7 +351,7 @@ WHERE c.created_at >= $since AND c.created_at < $now AND NOT c.imported
     SELECT 1 FROM kpi_born_closed AS b WHERE b.entity_type_id = c.entity_type_id AND b.owner_id = c.id
   )
   AND ($count_by_hand OR NOT (
-    c.created_by_id = c.manager_id AND c.source_id NOT IN ('WEBFORM', 'CALLBACK', 'CALL')
+    coalesce(c.created_by_id = c.manager_id, FALSE) AND c.source_id NOT IN ('WEBFORM', 'CALLBACK', 'CALL')
     AND c.source_id NOT LIKE '%|%' AND c.webform_id = 0
   ))
 """,

@@ -31,8 +31,8 @@ companions              ``b24_<level>_<kpi>_numerator``, ``_denominator`` as the
 
 So the company's value of a sum is ``sum(b24_<kpi>{window="…"})`` and of anything else ``b24_company_<kpi>{window="…"}``;
 ``Kpi.family(grain)`` answers which one it is. Labels beyond the grain (``Kpi.labels``) stand on every family of the KPI.
-A trailing ``_count`` (and ``_total`` before it) of an id is dropped, linters reserve them; a level word is not said twice where that is unambiguous
-(``b24_manager_rank``).
+A trailing ``_count`` (and ``_total`` before it) of an id is dropped, linters reserve them; a level word is not said twice
+where that is unambiguous (``b24_manager_rank``).
 """
 
 from __future__ import annotations

@@ -1,0 +1,138 @@
+"""The records behind a number reproduce the number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from b24metrics.kpi import KPIS, Grain, Record, Sample, WindowId, evaluate, explain
+from b24metrics.kpi.model import Mean, Number, Quantile, Ratio, Total
+from b24metrics.mirror.stores import DuckStore
+from tests.kpi import company_t1
+from tests.kpi.small import ALWAYS_OPEN, NOW, PORTAL, Company, KpiOptions, at
+
+
+def part_of(measure: Number | Total, records: Sequence[Record], part: str) -> float:
+    mine = [record.contribution for record in records if record.part == part]
+    return (
+        float(len(mine)) if isinstance(measure, Number) else float(sum((c for c in mine if c is not None), Decimal(0)))
+    )
+
+
+def reproduced(sample: Sample, records: Sequence[Record]) -> float | None:
+    """The sample's value from the listed contributions alone; None for nothing."""
+    contributions = [record.contribution for record in records]
+    match sample.kpi.measure:
+        case Number() | Total() as measure:
+            return part_of(measure, records, "")
+        case Mean():
+            return float(sum(c for c in contributions if c is not None)) / len(contributions) if contributions else None
+        case Quantile(q=q):
+            return float(np.quantile(np.array(contributions, dtype=float), q)) if contributions else None
+        case Ratio(numerator=above, denominator=Number() | Total() as below):
+            whole = part_of(below, records, "denominator")
+            return part_of(above, records, "numerator") / whole if whole else None
+        case Ratio(numerator=above):
+            assert sample.denominator is not None  # a plan has no records
+            return part_of(above, records, "numerator") / sample.denominator
+        case other:
+            raise AssertionError(other)
+
+
+@pytest.mark.parametrize("kpi", KPIS)
+def test_listed_records_reproduce_every_sample_of_t1(t1: DuckStore, kpi: str) -> None:
+    """Every window and cut of every KPI: count, sum, mean, quantile or ratio of the contributions is the value."""
+    options = company_t1.OPTIONS
+    wanted = [window for window in KPIS[kpi].windows if window in {"now", "today", "mtd", "prev_month"}]
+    snapshot = evaluate(t1, company_t1.PORTAL, [KPIS[kpi]], wanted, now=company_t1.NOW, options=options)
+    for sample in snapshot.samples:
+        records = explain(
+            t1,
+            company_t1.PORTAL,
+            sample.kpi,
+            sample.window,
+            sample.grain,
+            sample.labels,
+            now=company_t1.NOW,
+            options=options,
+        )
+        assert sample.value == pytest.approx(reproduced(sample, records)), sample
+
+
+def test_records_have_titles_and_contributions(t1: DuckStore) -> None:
+    """What a manager sees: the deals, by name, with what each gave."""
+    found = explain(
+        t1, company_t1.PORTAL, KPIS["revenue_won"], WindowId.MTD, now=company_t1.NOW, options=company_t1.OPTIONS
+    )
+
+    assert [
+        Record("", "deal", 1, "Deal 1", Decimal(100_000)),
+        Record("", "deal", 2, "Deal 2", Decimal(90_000)),
+        Record("", "deal", 7, "Deal 7", Decimal(54_000)),
+    ] == list(found)
+
+
+def test_parts_of_a_ratio_are_told_apart(t1: DuckStore) -> None:
+    """Won deals above, all closed ones below."""
+    found = explain(
+        t1, company_t1.PORTAL, KPIS["win_rate"], WindowId.MTD, now=company_t1.NOW, options=company_t1.OPTIONS
+    )
+
+    assert [("numerator", 1), ("numerator", 2), ("numerator", 7)] == [(r.part, r.id) for r in found][:3]
+    assert [1, 2, 3, 6, 7] == [record.id for record in found if record.part == "denominator"]
+
+
+def test_legs_of_one_call_are_one_record(store: DuckStore) -> None:
+    """The first leg stands for the call; each of the others for its own talk time."""
+    company = Company().staff()
+    first = company.call(at("03-14 10:00"), call_id="x", duration_seconds=10)
+    second = company.call(at("03-14 10:05"), call_id="x", duration_seconds=20)
+    company.pour(store)
+
+    def ids(kpi: str) -> list[tuple[int, object]]:
+        return [(r.id, r.contribution) for r in explain(store, PORTAL, KPIS[kpi], WindowId.TODAY, now=NOW)]
+
+    assert [(first, 1)] == ids("calls_count")
+    assert [(first, 10), (second, 20)] == ids("talk_time_total_seconds")
+
+
+def test_requests_are_leads_in_classic_mode(store: DuckStore) -> None:
+    """Kind and title are those of the record that the portal shows."""
+    company = Company(crm_mode=1).staff()
+    lead = company.lead(id=77)
+    company.activity(lead=lead, created_at=at("03-03 10:20"))
+    company.pour(store)
+
+    found = explain(
+        store,
+        PORTAL,
+        KPIS["first_response_seconds_median"],
+        WindowId.MTD,
+        now=NOW,
+        options=KpiOptions(calendar=ALWAYS_OPEN),
+    )
+
+    assert [Record("", "lead", 77, "Lead 77", 1200)] == list(found)
+
+
+def test_a_record_without_a_rate_stands_in_the_mean_without_a_contribution(store: DuckStore) -> None:
+    """It is counted below and adds nothing above."""
+    company = Company().staff()
+    company.deal(1, moves="03-03 10:00 P; 03-10 15:00 S", currency_id="XAU")
+    company.pour(store)
+
+    assert [(1, None)] == [
+        (r.id, r.contribution) for r in explain(store, PORTAL, KPIS["avg_deal_size"], WindowId.MTD, now=NOW)
+    ]
+    assert () == explain(store, PORTAL, KPIS["revenue_won"], WindowId.MTD, now=NOW)
+
+
+def test_what_cannot_be_explained(t1: DuckStore) -> None:
+    """A window or cut that the KPI does not have, or a cut without its label."""
+    with pytest.raises(LookupError, match="win_rate has no window today at grain T"):
+        explain(t1, company_t1.PORTAL, KPIS["win_rate"], WindowId.TODAY, now=company_t1.NOW)
+    with pytest.raises(LookupError, match="manager_id"):
+        explain(t1, company_t1.PORTAL, KPIS["win_rate"], WindowId.MTD, Grain.parse("M"), now=company_t1.NOW)
