@@ -78,12 +78,22 @@ def test_a_light_import_opens_no_database(module: str) -> None:
     assert "[]" == done.stdout.strip()
 
 
+def test_the_package_itself_loads_no_room() -> None:
+    """The pytest plugin makes every run of every user import the package: it must cost next to nothing."""
+    code = "import sys, b24metrics.sim.pytest_plugin; print([m for m in ('httpx', 'pydantic', 'numpy') if m in sys.modules])"
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert "[]" == done.stdout.strip()
+
+
 def test_the_front_door_is_sorted_and_complete() -> None:
     """`b24metrics.__all__` is sorted, and every name in it can be had."""
     import b24metrics
 
     assert sorted(b24metrics.__all__) == b24metrics.__all__
     assert [] == [name for name in b24metrics.__all__ if not hasattr(b24metrics, name)]
+    assert set(b24metrics.__all__) == set(b24metrics._HOMES)
 
 
 def test_no_file_grows_into_an_attic() -> None:
