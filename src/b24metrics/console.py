@@ -10,7 +10,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
@@ -19,7 +19,9 @@ from rich.text import Text
 
 from b24metrics.clock import Clock, SystemClock
 from b24metrics.errors import B24Error
-from b24metrics.mirror.sync import Progress as Stretch
+
+if TYPE_CHECKING:  # commands that need no mirror must not ask for its database
+    from b24metrics.mirror.sync import Progress as Stretch
 
 #: Seconds between two lines of progress where there is no bar.
 _QUIET_SECONDS = 10.0

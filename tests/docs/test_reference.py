@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from b24metrics.errors import B24Error
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.schema import TABLES
+from b24metrics.sim.server import Sim
 from docs import generate
 from tests.conftest import ROOT
 from tests.docs.test_pages import DOCS, GUIDES, page_id
@@ -92,6 +95,16 @@ def test_the_guide_to_the_client_names_every_error_of_a_portal() -> None:
         if kind.__module__ == "b24metrics.errors" and not kind.__name__.endswith(("Mirror", "Mirrored", "Busy"))
     }
     assert [] == sorted(name for name in named - groups - elsewhere if f"`{name}`" not in page)
+
+
+@pytest.mark.parametrize("words", [["doctor"], ["config"], ["sim", "--help"]], ids=" ".join)
+def test_the_client_alone_needs_no_database(words: list[str], desk: Sim) -> None:
+    """Commands that copy nothing run where only the bare package, or the practice portal, is installed."""
+    without = "import sys; sys.modules.update(dict.fromkeys(('pyarrow', 'sqlglot', 'prometheus_client')))"
+    command = [sys.executable, "-c", f"{without}; from b24metrics.cli import main; main()", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+
+    assert 0 == done.returncode, done.stderr
 
 
 def options() -> set[str]:
