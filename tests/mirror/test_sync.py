@@ -165,6 +165,10 @@ class Torn(DuckStore):
         self._count()
         super().execute(sql, params)
 
+    def rows(self, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
+        self._count()
+        return super().rows(sql, params)
+
     def upsert(self, table: Any, rows: Any) -> int:
         self._count()
         return super().upsert(table, rows)
@@ -203,7 +207,7 @@ def test_a_backfill_survives_a_failure_at_every_statement(world: World, many_ran
             await sync.round()
 
     broken = 0
-    for after in itertools.count(0, 2):
+    for after in itertools.count(0, 3):
         store = Torn(world.path, threads=1)
         store.left = after
         try:
@@ -257,7 +261,7 @@ def test_a_backfill_survives_a_cut_at_every_request(world: World, many_ranges: N
     assert {} == errors
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_a_cancelled_backfill_goes_on(world: World, many_ranges: None, seed: int) -> None:
     """Ctrl-C in the middle of anything: what was begun is finished or never was."""
     dice = random.Random(seed)
@@ -493,7 +497,7 @@ def test_a_cut_walk_goes_on_behind_what_it_has(world: World, store: DuckStore, m
 
 def test_a_portal_whose_clock_is_wrong_loses_nothing(world: World, store: DuckStore) -> None:
     """The portal's clock decides, an hour ahead or behind ours, and also when it is set."""
-    for skew in (3600.0, -3600.0, 0.0):
+    for skew in (3600.0, -3600.0):
         world.portal.switches.skew = skew
         world.copy(store)
         world.clock.move(4000)
@@ -676,7 +680,7 @@ def test_a_backfill_keeps_within_the_budgets(world: World, store: DuckStore, bil
     world.portal.costs = Costs(seconds=0.5, spending=Spending.MOVE)
     tenth = replace(STANDARD, name="a tenth", operating=48.0)
     world.sql(
-        "INSERT INTO deal BY NAME SELECT 1000 + range AS ID, 'More' AS TITLE, ? AS DATE_MODIFY FROM range(6000)",
+        "INSERT INTO deal BY NAME SELECT 1000 + range AS ID, 'More' AS TITLE, ? AS DATE_MODIFY FROM range(4000)",
         world.now,
     )
 

@@ -279,4 +279,11 @@ class Ledger:
         return {"row_count": count}
 
     def _state(self, feed: str, **changes: object) -> None:
-        self.store.upsert(schema.FEED_STATE, [{"portal": self.portal, "feed": feed, **changes}])
+        # Planning an upsert takes the database three times as long as an UPDATE, and a round changes every feed's state.
+        sets = ", ".join(f"{name} = ?" for name in changes)
+        known = self.store.rows(
+            f"UPDATE feed_state SET {sets} WHERE portal = ? AND feed = ? RETURNING feed",
+            [*changes.values(), self.portal, feed],
+        )
+        if not known:
+            self.store.upsert(schema.FEED_STATE, [{"portal": self.portal, "feed": feed, **changes}])
