@@ -273,7 +273,8 @@ class _Body:
 
 def _silence(error: Exception) -> Silence:
     """What a failure of the HTTP library means, in words of our own."""
-    cause: BaseException | None = error
+    # Later than at the connection a broken TLS session is a broken connection: the request may have arrived.
+    cause: BaseException | None = error if isinstance(error, httpx.ConnectError) else None
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             return Silence(
@@ -305,11 +306,14 @@ def _silence(error: Exception) -> Silence:
 _FAILURES = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError)
 
 
-def _request_of(step: Post | Get) -> tuple[str, Secret, bytes | None]:
-    return ("POST", step.url, step.body) if isinstance(step, Post) else ("GET", step.url, None)
-
-
 _JSON = {"Content-Type": "application/json; charset=utf-8"}
+
+
+def _asked(step: Post | Get) -> dict[str, Any]:
+    """Arguments of the HTTP library; never kept in a variable, which some tracebacks would show."""
+    if isinstance(step, Post):
+        return {"method": "POST", "url": step.url.reveal(), "content": step.body, "headers": _JSON}
+    return {"method": "GET", "url": step.url.reveal()}
 
 
 def _as_batch(batch: Batch | Mapping[str, Request[Any]]) -> Batch:
@@ -408,10 +412,9 @@ class Portal(_Client[httpx.Client]):
         return None
 
     def _send(self, step: Post | Get) -> Heard | Silence:
-        method, url, body = _request_of(step)
         with _hushed():
             try:
-                with self._http.stream(method, url.reveal(), content=body, headers=_JSON) as response:
+                with self._http.stream(**_asked(step)) as response:
                     reply = _Body(response, self._line.clock, self._max_bytes)
                     for part in response.iter_bytes():
                         if not reply.take(part):
@@ -519,10 +522,9 @@ class AsyncPortal(_Client[httpx.AsyncClient]):
         return None
 
     async def _send(self, step: Post | Get) -> Heard | Silence:
-        method, url, body = _request_of(step)
         with _hushed():
             try:
-                async with self._http.stream(method, url.reveal(), content=body, headers=_JSON) as response:
+                async with self._http.stream(**_asked(step)) as response:
                     reply = _Body(response, self._line.clock, self._max_bytes)
                     async for part in response.aiter_bytes():
                         if not reply.take(part):

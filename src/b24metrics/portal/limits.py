@@ -75,14 +75,18 @@ PLANS: Mapping[str, Plan] = {plan.name: plan for plan in (STANDARD, ENTERPRISE, 
 
 
 class LeakyBucket:
-    """Requests of one source address to one portal. Not locked: its Gate is."""
+    """Requests of one source address to one portal. Not locked: its Gate is.
+
+    A request counts in full from its reservation until its answer, and leaks away from then on. It reached the portal
+    somewhere in between, so our level is never below the portal's, however unevenly requests travel.
+    """
 
     def __init__(self, capacity: float, leak: float) -> None:
         self.capacity = capacity
         self.leak = leak
-        # Latency bunches requests up on the way: what left us a second apart may arrive together.
-        self.room = max(1.0, capacity - min(2 + 0.02 * capacity, capacity / 4))
+        self.room = max(1.0, capacity - min(2 + 0.02 * capacity, capacity / 4))  # a margin for what we do not see
         self.lock = threading.RLock()
+        self._under_way = 0
         self._level = 0.0
         self._at = -math.inf
 
@@ -91,20 +95,26 @@ class LeakyBucket:
         if self._level and now > self._at:  # a clock that was set back leaks nothing, and begins anew
             self._level = max(0.0, self._level - self.leak * (now - self._at))
         self._at = now
-        return self._level
+        return self._level + self._under_way
 
     def delay(self, now: float, share: float = 1.0) -> float:
         """Seconds until one more request fits into this share of the bucket."""
         over = self.level(now) + 1 - max(1.0, self.room * share)
         return max(0.0, over / self.leak)
 
-    def add(self, now: float) -> None:
-        """One request is on its way."""
-        self._level = self.level(now) + 1
+    def reserve(self) -> None:
+        """One request is about to be sent."""
+        self._under_way += 1
+
+    def settle(self, now: float, *, arrived: bool = True) -> None:
+        """Its answer has come, or will never come."""
+        self.level(now)
+        self._under_way -= 1
+        self._level += arrived
 
     def fill(self, now: float) -> None:
         """The portal says that it is full: somebody else sends from this address too."""
-        self._level = max(self.level(now), self.room)
+        self._level += max(0.0, self.room - self.level(now))
 
 
 @dataclass(slots=True)
@@ -238,7 +248,7 @@ class Gate:
         that long, so it was too much for one request: the next will be half as large.
         """
         with self._lock:
-            if not self._settle(ticket):
+            if not self._settle(ticket, arrived=ran):
                 return
             now = self._now
             self._counts.lost += ran
@@ -306,15 +316,17 @@ class Gate:
 
     def _reserve(self, now: float, work: Mapping[str, int], costs: Mapping[str, float], *, batched: bool) -> Ticket:
         if self.bucket is not None:
-            self.bucket.add(now)
+            self.bucket.reserve()
         self._book.reserve(costs)
         self._counts.requests += 1
         return Ticket(dict(work), costs, batched, now)
 
-    def _settle(self, ticket: Ticket) -> bool:
+    def _settle(self, ticket: Ticket, *, arrived: bool = True) -> bool:
         """Give the reservation back; False when that was done before."""
         if ticket.settled:
             return False
         ticket.settled = True
+        if self.bucket is not None:
+            self.bucket.settle(self._now, arrived=arrived)
         self._book.release(ticket.costs)
         return True
