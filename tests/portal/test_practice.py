@@ -118,31 +118,31 @@ def test_a_reference_finds_its_way(b24_sim_factory: Factory) -> None:
 )
 def test_a_long_walk_is_never_refused(meter: OperatingMeter, b24_sim_factory: Factory) -> None:
     """1,200 s of method time, more than two helpings of the budget, in every way of billing."""
-    sim = with_deals(b24_sim_factory, 12_000, meter=meter, costs=Costs(5.0, spending=Spending.MOVE))
+    sim = with_deals(b24_sim_factory, 6_000, meter=meter, costs=Costs(10.0, spending=Spending.MOVE))
     with open_portal(sim, lane=Lane.BACKFILL) as portal:
-        assert 12_000 == sum(page.size for page in portal.pages(DEALS, expect=12_000))
+        assert 6_000 == sum(page.size for page in portal.pages(DEALS, expect=6_000))
     assert [] == refused(sim)
 
 
 def test_walks_side_by_side_are_never_refused(b24_sim_factory: Factory) -> None:
     """Eight ranges and a live round at a time, under one gate."""
-    sim = with_deals(b24_sim_factory, 8_000, costs=Costs(2.0, sigma=0.5))
+    sim = with_deals(b24_sim_factory, 4_000, costs=Costs(4.0, sigma=0.5))
 
     async def run() -> int:
         async with AsyncPortal(sim.webhook, clock=sim.portal.clock) as portal:
 
             async def stretch(n: int) -> int:
-                listing = DEALS.after(n * 1_000).upto((n + 1) * 1_000)
-                return sum([page.size async for page in portal.pages(listing, expect=1_000, lane=Lane.BACKFILL)])
+                listing = DEALS.after(n * 500).upto((n + 1) * 500)
+                return sum([page.size async for page in portal.pages(listing, expect=500, lane=Lane.BACKFILL)])
 
             async def live() -> None:
                 for _ in range(20):
-                    await portal.batch({"a": page_request(DEALS.after(7_990)), "b": Request("profile")})
+                    await portal.batch({"a": page_request(DEALS.after(3_990)), "b": Request("profile")})
 
             counted, _ = await asyncio.gather(asyncio.gather(*(stretch(n) for n in range(8))), live())
             return sum(counted)
 
-    assert 8_000 == asyncio.run(run())
+    assert 4_000 == asyncio.run(run())
     assert [] == refused(sim)
 
 
@@ -230,10 +230,10 @@ def test_an_application_refreshes_its_token(b24_sim_factory: Factory) -> None:
 def test_a_wrong_clock_does_no_harm(b24_sim_factory: Factory) -> None:
     """The portal is five hours ahead of us: budgets are kept all the same, and the skew is known."""
     sim = with_deals(
-        b24_sim_factory, 12_000, switches=Switches(skew=18_000.0), costs=Costs(5.0, spending=Spending.MOVE)
+        b24_sim_factory, 6_000, switches=Switches(skew=18_000.0), costs=Costs(10.0, spending=Spending.MOVE)
     )
     with open_portal(sim, lane=Lane.BACKFILL) as portal:
-        assert 12_000 == sum(page.size for page in portal.pages(DEALS, expect=12_000))
+        assert 6_000 == sum(page.size for page in portal.pages(DEALS, expect=6_000))
         assert 18_000 == pytest.approx(portal.gate.stats().skew, abs=2)
     assert [] == refused(sim)
 
