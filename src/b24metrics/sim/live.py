@@ -211,7 +211,8 @@ class Live:
             )
             SELECT p.user_id, p.trade, p.connect, p.talk, p.delay, p.forget, p.orderly, p.skill, p.usual_check * p.median_check AS check_size,
                 p.business, p.pipeline, p.pipeline_share, p.repeats, p.requests, p.own,
-                p.dials * coalesce(c.dials / d.days, 8) AS dials, coalesce(c.rings / d.days, 2) AS rings,
+                -- a quarter of the dials are reactions and returns, which have coins of their own
+                0.72 * p.dials / ((sum((1000 * p.dials)::BIGINT) OVER (PARTITION BY p.trade))::BIGINT / (1000.0 * count(*) OVER (PARTITION BY p.trade))) * coalesce(c.dials / d.days, 8) AS dials, coalesce(c.rings / d.days, 2) AS rings,
                 coalesce(m.mails / d.days, 1.5) AS mails, coalesce(m.answers / d.days, 1) AS answers
             FROM backstage.person p LEFT JOIN days d USING (trade) LEFT JOIN calls c USING (trade) LEFT JOIN mails m USING (trade)
             WHERE p.kind = 'seller' AND p.active
@@ -229,6 +230,26 @@ class Live:
         days, requests, own, by_hand = (max(1, whole(total or 0)) for total in totals)
         self._request_rate = self.company.request_count * 1000 / days / requests
         self._own_rate = by_hand * 1000 / days / own
+        # Once a day and person, by whose clock: an own working day, that of the net, that of the telephone.
+        self._sql.execute(
+            f"""
+            CREATE OR REPLACE TEMP TABLE live_habit AS
+            SELECT user_id, habit.kind, habit.clock, habit.rate FROM (
+                SELECT user_id, unnest([
+                    {{'kind': 'own', 'clock': 'work', 'rate': own * {self._own_rate!r}::DOUBLE}},
+                    {{'kind': 'dial', 'clock': 'work', 'rate': dials::DOUBLE}},
+                    {{'kind': 'write', 'clock': 'work', 'rate': mails::DOUBLE}},
+                    {{'kind': 'answer', 'clock': 'work', 'rate': answers::DOUBLE}},
+                    {{'kind': 'edit', 'clock': 'work', 'rate': 0.8::DOUBLE}},
+                    {{'kind': 'vote', 'clock': 'work', 'rate': 0.25::DOUBLE}},
+                    {{'kind': 'erase', 'clock': 'work', 'rate': 0.03::DOUBLE}},
+                    {{'kind': 'web', 'clock': 'web', 'rate': requests * {self._request_rate * _WEB_SHARE!r}::DOUBLE}},
+                    {{'kind': 'caller', 'clock': 'ring', 'rate': requests * {self._request_rate * _RING_SHARE!r}::DOUBLE}},
+                    {{'kind': 'ring', 'clock': 'ring', 'rate': rings::DOUBLE}}
+                ]) AS habit FROM live_person
+            )
+            """
+        )
         rows = self._sql.execute(
             "SELECT user_id, connect, talk, orderly, skill, check_size, business, pipeline, pipeline_share, repeats FROM live_person"
         ).fetchall()
@@ -267,53 +288,52 @@ class Live:
         mood = SEASON[wall.month - 1] * WEEKDAY[wall.weekday()]
         web = (dice.WEB.reached(second + MINUTE) - dice.WEB.reached(second)) * mood * (1 if worked else 0.38)
         ring = (dice.RING.reached(second + MINUTE) - dice.RING.reached(second)) * mood * (1 if worked else 0.07)
-        here = f"d.opens_at <= {at} AND {at} < d.opens_at + d.length"
-        on_duty = f"IN (SELECT d.user_id FROM live_day d WHERE {here})"
-        # How much of a person's day this minute is.
-        part = f"({dice.WORK.densities})[1 + floor(9 * ({at} - d.opens_at) / d.length::DOUBLE)::INTEGER] * {mood / DAY_MINUTES!r}"
 
         def coin(kind: str, subject: str) -> str:
             return f"dice2('live.{kind}', {subject}, {number})"
 
-        def habit(kind: str, rate: str) -> str:
-            return f"SELECT '{kind}' AS kind, p.user_id AS subject FROM live_person p JOIN live_day d USING (user_id) WHERE {here} AND {coin(kind, 'p.user_id')} < {rate} * {part}"
-
-        def clients(kind: str, rate: str) -> str:
-            return f"SELECT '{kind}', user_id FROM live_person WHERE {coin(kind, 'user_id')} < {rate}"
-
-        def fresh(table: str, more: str) -> str:
-            return f"""SELECT 'react', r."ID" FROM {table} r JOIN live_person p ON p.user_id = r."ASSIGNED_BY_ID" WHERE {more} AND r."DATE_CREATE" > {at - 2 * 86_400} AND r."ASSIGNED_BY_ID" {on_duty}
-                AND dice('live.forgotten', r."ID") >= 0.022 * p.forget AND {coin("react", 'r."ID"')} < 1 / (26 * p.delay)"""
-
-        parts = [
-            habit("own", f"p.own * {self._own_rate!r}"),
-            habit("dial", "p.dials"),
-            habit("write", "p.mails"),
-            habit("answer", "p.answers"),
-            habit("edit", "0.8"),
-            habit("vote", "0.25"),
-            habit("erase", "0.03"),
-            clients("web", f"requests * {self._request_rate * web * _WEB_SHARE!r}"),
-            clients("caller", f"requests * {self._request_rate * ring * _RING_SHARE!r}"),
-            clients("ring", f"rings * {ring!r}"),
-            fresh("lead", """r."STATUS_ID" = 'NEW' """) if self.company.classic else fresh("deal", """r."IS_NEW" AND NOT r."CLOSED" AND r."CREATED_BY_ID" = 1 AND r."MODIFY_BY_ID" = 1"""),
-            f"""SELECT 'lead', "ID" FROM lead WHERE "STATUS_ID" IN ('IN_PROCESS', 'PROCESSED') AND "ASSIGNED_BY_ID" {on_duty} AND {coin("lead", '"ID"')} < CASE WHEN "MOVED_TIME" > {at - 6 * 86_400} THEN 1 / 330.0 ELSE 1 / 9000.0 END""",
-            f"""SELECT 'deal', r."ID" FROM deal r JOIN live_stage s ON s.stage = r."STAGE_ID" WHERE NOT r."CLOSED" AND NOT r."IS_RECURRING" AND r."ASSIGNED_BY_ID" {on_duty} AND {coin("deal", 'r."ID"')} < CASE WHEN r."MOVED_TIME" > {at - 21 * 86_400} THEN 1 ELSE 0.1 END / s.minutes""",
-            f"""SELECT 'return', a."ID" FROM activity a JOIN live_person p ON p.user_id = a."RESPONSIBLE_ID" WHERE a."PROVIDER_ID" = 'VOXIMPLANT_CALL' AND NOT a."COMPLETED" AND a."CREATED" > {at - 86_400}
-                AND a."RESPONSIBLE_ID" {on_duty} AND dice('live.careless', a."ID") < 0.9 - 0.08 * p.delay AND {coin("return", 'a."ID"')} < 1 / (24 * p.delay)""",
-            f"""SELECT 'finish', a."ID" FROM activity a JOIN live_person p ON p.user_id = a."RESPONSIBLE_ID" WHERE a."PROVIDER_ID" IN ('CRM_TODO', 'TASKS', 'CRM_CALL', 'CRM_MEETING') AND NOT a."COMPLETED"
-                AND a."DEADLINE" BETWEEN {at - 10 * 86_400} AND {at} AND a."END_TIME" <= {at} AND a."RESPONSIBLE_ID" {on_duty} AND {coin("finish", 'a."ID"')} < CASE WHEN a."DEADLINE" > {at - 3600} THEN 0.09 ELSE 0.01 END * p.orderly""",
-            f"""SELECT 'settle', a."ID" FROM activity a WHERE a."PROVIDER_ID" IN ('CRM_EMAIL', 'IMOPENLINES_SESSION', 'CRM_WEBFORM') AND NOT a."COMPLETED" AND a."CREATED" > {at - 2 * 86_400}
-                AND a."RESPONSIBLE_ID" {on_duty} AND dice('live.ignored', a."ID") < 0.96 AND {coin("settle", 'a."ID"')} < 1 / 45.0""",
-            f"""SELECT 'pay', i."ID" FROM invoice i JOIN deal r ON r."ID" = i."PARENT_ID_2" WHERE i."STAGE_ID" = 'DT31_{INVOICE_PIPELINE}:S' AND r."STAGE_SEMANTIC_ID" = 'S' AND i."DATE_CREATE" > {at - 40 * 86_400}
-                AND i."ASSIGNED_BY_ID" {on_duty} AND {coin("pay", 'i."ID"')} < 1 / 2400.0""",
-            f"SELECT 'arrive', user_id FROM live_day WHERE opens_at BETWEEN {at} AND {at + MINUTE - 1} AND {coin('arrive', 'user_id')} < 0.96",
-            f"SELECT 'depart', user_id FROM live_day WHERE opens_at + length BETWEEN {at} AND {at + MINUTE - 1}",
-        ]  # fmt: skip
+        if self.company.classic:
+            fresh = f"""SELECT r."ID", r."ASSIGNED_BY_ID" FROM lead r WHERE r."STATUS_ID" = 'NEW' AND r."DATE_CREATE" > {at - 2 * 86_400}"""
+        else:
+            fresh = f"""SELECT r."ID", r."ASSIGNED_BY_ID" FROM deal r WHERE r."IS_NEW" AND NOT r."CLOSED" AND r."CREATED_BY_ID" = 1 AND r."MODIFY_BY_ID" = 1 AND r."DATE_CREATE" > {at - 2 * 86_400}"""
         rows = self._sql.execute(
-            f"""SELECT {at} + floor(dice2('live.second.' || kind, subject, {number}) * {MINUTE})::BIGINT AS moment, kind, subject
-            FROM ({" UNION ALL ".join(parts)}) ORDER BY ALL"""
-        ).fetchall()
+            f"""
+            WITH duty AS MATERIALIZED (
+                -- how much of a person's day this minute is
+                SELECT user_id, ({dice.WORK.densities})[1 + floor(9 * ({at} - opens_at) / length::DOUBLE)::INTEGER] * {mood / DAY_MINUTES!r} AS part
+                FROM live_day WHERE opens_at <= {at} AND {at} < opens_at + length
+            ), happens AS (
+                SELECT h.kind, h.user_id AS subject FROM live_habit h LEFT JOIN duty d USING (user_id)
+                WHERE dice2('live.' || h.kind, h.user_id, {number}) < h.rate * CASE h.clock WHEN 'web' THEN {web!r} WHEN 'ring' THEN {ring!r} ELSE coalesce(d.part, 0) END
+                UNION ALL
+                SELECT 'react', r."ID" FROM ({fresh}) r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" JOIN live_person p ON p.user_id = r."ASSIGNED_BY_ID"
+                WHERE dice('live.forgotten', r."ID") >= 0.022 * p.forget AND {coin("react", 'r."ID"')} < 1 / (26 * p.delay)
+                UNION ALL
+                SELECT 'lead', r."ID" FROM lead r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" WHERE r."STATUS_ID" IN ('IN_PROCESS', 'PROCESSED')
+                    AND {coin("lead", 'r."ID"')} < CASE WHEN r."MOVED_TIME" > {at - 6 * 86_400} THEN 1 / 330.0 ELSE 1 / 9000.0 END
+                UNION ALL
+                SELECT 'deal', r."ID" FROM deal r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" JOIN live_stage s ON s.stage = r."STAGE_ID" WHERE NOT r."CLOSED" AND NOT r."IS_RECURRING"
+                    AND {coin("deal", 'r."ID"')} < CASE WHEN r."MOVED_TIME" > {at - 21 * 86_400} THEN 1 ELSE 0.1 END / s.minutes
+                UNION ALL
+                SELECT kind, id FROM (
+                    SELECT a."ID" AS id,
+                        CASE WHEN "PROVIDER_ID" IN ('CRM_TODO', 'TASKS', 'CRM_CALL', 'CRM_MEETING') THEN 'finish' WHEN "PROVIDER_ID" = 'VOXIMPLANT_CALL' THEN 'return' ELSE 'settle' END AS kind,
+                        CASE kind
+                            WHEN 'finish' THEN CASE WHEN a."DEADLINE" BETWEEN {at - 10 * 86_400} AND {at} AND a."END_TIME" <= {at} THEN CASE WHEN a."DEADLINE" > {at - 3600} THEN 0.09 ELSE 0.01 END * p.orderly ELSE 0 END
+                            WHEN 'return' THEN CASE WHEN a."CREATED" > {at - 86_400} AND dice('live.careless', a."ID") < 0.9 - 0.08 * p.delay THEN 1 / (24 * p.delay) ELSE 0 END
+                            ELSE CASE WHEN a."CREATED" > {at - 2 * 86_400} AND dice('live.ignored', a."ID") < 0.96 THEN 1 / 45.0 ELSE 0 END END AS rate
+                    FROM activity a JOIN duty d ON d.user_id = a."RESPONSIBLE_ID" JOIN live_person p ON p.user_id = a."RESPONSIBLE_ID" WHERE NOT a."COMPLETED"
+                ) WHERE {coin("activity", "id")} < rate
+                UNION ALL
+                SELECT 'pay', i."ID" FROM invoice i JOIN duty d ON d.user_id = i."ASSIGNED_BY_ID" JOIN deal r ON r."ID" = i."PARENT_ID_2"
+                WHERE i."STAGE_ID" = 'DT31_{INVOICE_PIPELINE}:S' AND r."STAGE_SEMANTIC_ID" = 'S' AND i."DATE_CREATE" > {at - 40 * 86_400} AND {coin("pay", 'i."ID"')} < 1 / 2400.0
+                UNION ALL
+                SELECT CASE WHEN opens_at >= {at} THEN 'arrive' ELSE 'depart' END, user_id FROM live_day
+                WHERE opens_at BETWEEN {at} AND {at + MINUTE - 1} AND {coin("arrive", "user_id")} < 0.96 OR opens_at + length BETWEEN {at} AND {at + MINUTE - 1}
+            )
+            SELECT {at} + floor(dice2('live.second.' || kind, subject, {number}) * {MINUTE})::BIGINT AS moment, kind, subject FROM happens ORDER BY ALL
+            """
+        ).fetchall()  # fmt: skip
         return [_Decision(*row) for row in rows]
 
     # ------------------------------------------------------------ requests
