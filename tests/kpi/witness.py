@@ -201,6 +201,12 @@ class Witness:
                 for row in self.rows(schema.ACTIVITIES)
                 if row["id"] in bound and row["type_id"] == 4 and row["direction"] == 2
             ]
+            touches += [
+                (row["user_id"], row["started_at"])
+                for row in self.rows(schema.PHONE_CALLS)
+                if row.get("crm_activity_id") in bound
+                and (row["type_id"] in {1, 4} or (row["type_id"] in {2, 3} and row["failed_code"] == "200"))
+            ]
             history = self.history(deal)
             for row in history:
                 if row["kind"] != 1:

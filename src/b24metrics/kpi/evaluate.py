@@ -87,20 +87,8 @@ def evaluate(
     with store.transaction():
         ground = Ground(store, portal, now, options or KpiOptions(), people)
         absent = {kpi.id: missing for kpi in chosen if (missing := ground.missing(aggregates.facts(kpi.measure)))}
-        tasks = [
-            task
-            for kpi in chosen
-            if kpi.id not in absent
-            for task in [
-                _Task(
-                    kpi,
-                    tuple(w for w in kpi.windows if windows is None or w in windows),
-                    tuple(g for g in kpi.evaluated_grains if grains is None or g in grains),
-                )
-            ]
-            if task.windows and task.grains
-        ]
-        return _Round(ground, tasks).snapshot(absent)
+        tasks = [_Task.of(kpi, windows, grains) for kpi in chosen if kpi.id not in absent]
+        return _Round(ground, [task for task in tasks if task.windows and task.grains]).snapshot(absent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +98,14 @@ class _Task:
     kpi: Kpi
     windows: tuple[WindowId, ...]
     grains: tuple[Grain, ...]
+
+    @classmethod
+    def of(cls, kpi: Kpi, windows: Collection[WindowId] | None, grains: Collection[Grain] | None) -> _Task:
+        return cls(
+            kpi,
+            tuple(window for window in kpi.windows if windows is None or window in windows),
+            tuple(grain for grain in kpi.evaluated_grains if grains is None or grain in grains),
+        )
 
 
 @dataclass(slots=True)
@@ -185,7 +181,8 @@ class _Round:
             kpi = task.kpi
             for grain in task.grains:
                 cut = Cut(grain, kpi.labels)
-                self.frames.setdefault(cut, Frame.of(cut, len(self.windows), self.places))
+                if cut not in self.frames:
+                    self.frames[cut] = Frame.of(cut, len(self.windows), self.places)
                 for fact in aggregates.facts(kpi.measure):
                     jobs.setdefault((fact, kpi.labels), _Job(fact, kpi.labels)).cuts[cut] = None
                 for atom in aggregates.atoms(kpi.measure, grain):

@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, TypeAlias
 
+from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import (
     COMPANY,
@@ -88,11 +89,21 @@ def explain(
         raise LookupError(f"{kpi.id} has no window {window} at grain {grain}")
     with store.transaction():
         ground = Ground(store, portal, now, options or KpiOptions())
-        found: list[Record] = []
-        for part, measure, steps in _listed(kpi.measure):
+        cut = _Cut(grain, kpi.labels, labels or {})
+        windows: list[Window] = []
+        wanted: dict[Fact, list[Window]] = {}
+        listed = list(_listed(kpi.measure))
+        for _, measure, steps in listed:
             made = ground.rules.previous(window, now, steps) if steps else ground.rules.window(window, now)
-            cut = _Cut(grain, kpi.labels, labels or {})
-            found += _records(ground, part, measure, made, cut)
+            if made not in windows:
+                windows.append(made)
+            if made not in wanted.setdefault(measure.fact, []):
+                wanted[measure.fact].append(made)
+        found: list[Record] = []
+        with ground.facts(wanted, windows):
+            for part, measure, steps in listed:
+                number = next(i for i, one in enumerate(windows) if one.steps == steps)
+                found += _records(ground, part, measure, number, cut)
         return tuple(found)
 
 
@@ -119,9 +130,9 @@ class _Cut:
     names: tuple[str, ...]
     labels: Mapping[str, str]
 
-    def condition(self) -> tuple[str, list[object]]:
-        """What narrows the fact to the cut."""
-        wanted = {"c.segment": "0"}
+    def conditions(self) -> tuple[list[str], list[str]]:
+        """What narrows the fact to the cut, with the values to bind."""
+        wanted: dict[str, str] = {}
         for axis in self.grain.axes:
             match axis:
                 case Axis.MANAGER:
@@ -139,16 +150,18 @@ class _Cut:
                 case Axis.CURRENCY:
                     wanted["c.currency"] = self.labels["currency"]
         wanted |= {f"c.{name}": self.labels[name] for name in self.names}
-        conditions = [f"coalesce(CAST({column} AS VARCHAR), '{NONE}') = ?" for column in wanted]
-        return " AND ".join(conditions), list(wanted.values())
+        return [f"coalesce(CAST({column} AS VARCHAR), '{NONE}') = ?" for column in wanted], list(wanted.values())
 
 
-def _records(ground: Ground, part: str, measure: Listed, window: Window, cut: _Cut) -> Iterator[Record]:
+def _records(ground: Ground, part: str, measure: Listed, window: int, cut: _Cut) -> Iterator[Record]:
     fact = measure.fact
     kind = ("lead" if ground.classic else "deal") if fact.kind == "request" else fact.kind
-    condition, params = cut.condition()
-    tree = " JOIN kpi_closure AS k ON k.department_id = c.department_id" if Axis.DEPARTMENT in cut.grain else ""
-    where = f" AND ({measure.where})" if measure.where else ""
+    conditions, cut_params = cut.conditions()
+    conditions = ["s.window_no = ?", *conditions, *([f"({measure.where})"] if measure.where else [])]
+    params: list[object] = [window, *cut_params]
+    source = f"{fact.name} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment = c.segment"
+    if Axis.DEPARTMENT in cut.grain:
+        source += " JOIN kpi_closure AS k ON k.department_id = c.department_id"
     # Of rows that count once between them (legs of a call) the first one stands for all.
     key = (
         measure.distinct
@@ -159,18 +172,15 @@ def _records(ground: Ground, part: str, measure: Listed, window: Window, cut: _C
     )
     number, value, grouped = "c.id", _contribution(measure, cut.grain), ""
     if key:
-        number, value, grouped = "min(c.id)", f"max({value})" if value == "1" else f"sum({value})", f" GROUP BY c.{key}"
-    listed = (
-        f"SELECT {number} AS id, {value} AS contribution FROM {fact.name} AS c{tree} WHERE {condition}{where}{grouped}"
-    )
+        number, value, grouped = "min(c.id)", "1" if value == "1" else f"sum({value})", f" GROUP BY c.{key}"
+    rows_sql = f"SELECT {number} AS id, {value} AS contribution FROM {source} WHERE {' AND '.join(conditions)}{grouped}"
     title, titles = "''", ""
     if kind in {"deal", "lead"}:
         title, titles = "t.title", f" LEFT JOIN {kind}s AS t ON t.portal = ? AND t.id = x.id"
         params.append(ground.portal)
-    with ground.facts({fact: [window]}, [window]):
-        rows = ground.store.rows(
-            f"SELECT x.id, {title}, x.contribution FROM ({listed}) AS x{titles} ORDER BY x.id", params
-        )
+    rows = ground.store.rows(
+        f"SELECT x.id, {title}, x.contribution FROM ({rows_sql}) AS x{titles} ORDER BY x.id", params
+    )
     for record, said, contribution in rows:
         if contribution is not None or isinstance(measure, Mean):
             yield Record(part, kind, record, said or "", contribution)
