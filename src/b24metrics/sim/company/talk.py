@@ -191,7 +191,7 @@ def _phone_calls(shop: Workshop) -> None:
     """
     # A colleague of the same department who works on that day; nobody there, no leg.
     legs = """
-        SELECT c.*, m.user_id AS other_id, c.direction = 1 AND c.connected AND c.seconds > 40 AND dice('call.transfer', c.key) < 0.05 AS transferred
+        SELECT c.*, m.user_id AS other_id, c.direction = 1 AND c.connected AND c.seconds > 40 AND dice('call.transfer', c.key) < 0.25 AS transferred
         FROM w_call c JOIN backstage.person p USING (user_id) JOIN w_size z USING (department_id)
         JOIN w_member m ON m.department_id = p.department_id AND m.place = floor(dice('call.colleague', c.key) * z.size)::BIGINT
         JOIN backstage.work_day d ON d.user_id = m.user_id AND c.starts_at >= d.opens_at AND c.starts_at < d.opens_at + d.length
