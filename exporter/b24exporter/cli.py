@@ -13,7 +13,7 @@ import typer
 
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.console import backfill_meter, doors, say
+from b24metrics.console import backfill_meter, doors, enter, say
 
 # Commands import what they need themselves: `--help` must be quick.
 # ruff: noqa: PLC0415
@@ -53,7 +53,9 @@ WebConfigFile = Annotated[
     Path | None,
     typer.Option("--web-config", help="TLS, client certificates and users, in the format of Prometheus's exporters."),
 ]
-CaFile = Annotated[Path | None, typer.Option("--ca", help="Certificates to trust besides the usual ones (own portal).")]
+CaFile = Annotated[
+    Path | None, typer.Option("--ca", help="Certificates to trust instead of the usual ones (own portal).")
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks, for reports of defects.")]
 
 
@@ -182,4 +184,4 @@ def main() -> None:
     """Entry point."""
     if sys.stderr is not None and hasattr(sys.stderr, "reconfigure"):
         sys.stderr.reconfigure(errors="replace")  # a name that the terminal cannot show must not end the daemon
-    app()
+    enter(app)

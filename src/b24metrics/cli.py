@@ -51,7 +51,9 @@ MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The loc
 PortalName = Annotated[
     str | None, typer.Option(help="Which portal, where the mirror holds several: its host.", show_default=False)
 ]
-CaFile = Annotated[Path | None, typer.Option("--ca", help="Certificates to trust besides the usual ones (own portal).")]
+CaFile = Annotated[
+    Path | None, typer.Option("--ca", help="Certificates to trust instead of the usual ones (own portal).")
+]
 
 
 def settings_of(
@@ -396,7 +398,9 @@ def check_config(config: ConfigFile = None) -> None:
 
 def main() -> None:
     """Entry point."""
-    app()
+    from b24metrics.console import enter
+
+    enter(app)
 
 
 if __name__ == "__main__":

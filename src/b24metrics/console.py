@@ -137,6 +137,26 @@ def doors(*, debug: bool = False) -> Iterator[None]:
         raise SystemExit(0) from None
 
 
+#: Packages that only extras bring, and which extra it is.
+_EXTRAS = {
+    "duckdb": "mirror", "pyarrow": "mirror", "sqlglot": "mirror", "pytz": "mirror",
+    "starlette": "exporter", "uvicorn": "exporter", "prometheus_client": "exporter", "bcrypt": "exporter",
+    "cryptography": "sim", "python_multipart": "sim",
+    "grafana_foundation_sdk": "grafana", "yaml": "grafana",
+}  # fmt: skip
+
+
+def enter(app: Callable[[], object]) -> None:
+    """Run a command line; where a package of an extra is missing, say which extra to install."""
+    try:
+        app()
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _leave(f"This needs more than the bare library: pip install 'b24metrics[{extra}]'.", 1)
+
+
 def _leave(text: str, code: int) -> NoReturn:
     for line in text.splitlines() or [""]:
         err.print(plain(line), markup=False, highlight=False, soft_wrap=True)
