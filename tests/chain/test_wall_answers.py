@@ -17,8 +17,8 @@ import yaml
 from b24exporter.board import Board
 from b24exporter.daemon import Daemon, RoundOptions
 from b24exporter.health import Health
-from b24exporter.mirrored import Mirrored
 from b24exporter.layout import LAYOUT
+from b24exporter.mirrored import Mirrored
 from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig
 from b24grafana.build import GENERATED
