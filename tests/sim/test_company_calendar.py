@@ -54,9 +54,8 @@ def test_the_desk_works_two_by_two_on_holidays_too() -> None:
 def test_wall_times_become_instants_in_the_zone_of_the_worker() -> None:
     """09:00 in Novosibirsk is 05:00 in Moscow."""
     calendar = ProductionCalendar(range(2025, 2026))
-    days = list(
-        work_days(calendar, SCHEDULES, ("Europe/Moscow", "Asia/Novosibirsk"), date(2025, 11, 19), date(2025, 11, 20))
-    )
+    shifts = [(schedule, zone) for schedule in SCHEDULES for zone in ("Europe/Moscow", "Asia/Novosibirsk")]
+    days = list(work_days(calendar, shifts, date(2025, 11, 19), date(2025, 11, 20)))
     office = {day.zone: day for day in days if day.schedule == OFFICE.id}
     assert 4 * 3600 == office["Europe/Moscow"].opens_at - office["Asia/Novosibirsk"].opens_at
     assert {9 * 3600, 12 * 3600} == {day.closes_at - day.opens_at for day in days}

@@ -307,7 +307,9 @@ class Deeds:
 
     def pay(self, number: int, at: int) -> None:
         """The money of an invoice has come."""
-        invoice = self.record('SELECT "STAGE_ID", "ASSIGNED_BY_ID", "OPPORTUNITY", "CURRENCY_ID" FROM invoice WHERE "ID" = ?', number)
+        invoice = self.record(
+            'SELECT "STAGE_ID", "ASSIGNED_BY_ID", "OPPORTUNITY", "CURRENCY_ID" FROM invoice WHERE "ID" = ?', number
+        )
         if invoice is None:
             return
         prefix, user = f"DT31_{INVOICE_PIPELINE}:", invoice["ASSIGNED_BY_ID"]

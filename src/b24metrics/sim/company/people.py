@@ -14,8 +14,6 @@ from b24metrics.sim.company.dice import choice, listed, quoted
 from b24metrics.sim.company.workdays import LATE, OFFICE, SCHEDULES, ProductionCalendar, work_days
 from b24metrics.sim.company.workshop import AHEAD_DAYS, Workshop
 
-#: Zones of the department that works far from the head office.
-FAR_ZONES = ("Asia/Yekaterinburg", "Asia/Novosibirsk", "Europe/Samara")
 ROBOT_ID = 1
 ROOT_ID, SALES_ID = 1, 3
 
@@ -215,14 +213,15 @@ def _work_days(shop: Workshop) -> None:
     """Absences, then the working days that remain; ``n`` counts a person's days from 0."""
     start = (shop.company.opened - timedelta(days=2)).date()
     end = (shop.company.today + timedelta(days=AHEAD_DAYS)).date()
-    zones = tuple(dict.fromkeys((shop.company.zone, *FAR_ZONES)))
+    used = shop.connection.execute("SELECT DISTINCT schedule, zone FROM backstage.person ORDER BY ALL").fetchall()
+    shifts = [(schedule, zone) for number, zone in used for schedule in SCHEDULES if schedule.id == number]
     calendar = ProductionCalendar(range(start.year, end.year + 1))
     shop.rows(
         "w_schedule_day",
         "schedule INTEGER, zone VARCHAR, brigade INTEGER, on_date DATE, opens_at BIGINT, closes_at BIGINT",
         (
             (d.schedule, d.zone, d.brigade, d.on, d.opens_at, d.closes_at)
-            for d in work_days(calendar, SCHEDULES, zones, start, end)
+            for d in work_days(calendar, shifts, start, end)
         ),
     )
     # The portal's own dates: midnights on its wall, and how lively a date is for requests and for telephones.

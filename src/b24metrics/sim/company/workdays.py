@@ -7,7 +7,7 @@ public holidays. Wall times become instants in the zone of the person who works,
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -94,17 +94,16 @@ class ProductionCalendar:
 
 
 def work_days(
-    calendar: ProductionCalendar, schedules: tuple[Schedule, ...], zones: tuple[str, ...], start: date, end: date
+    calendar: ProductionCalendar, shifts: Iterable[tuple[Schedule, str]], start: date, end: date
 ) -> Iterator[WorkDay]:
-    """Every schedule's working days in every zone over ``[start, end)``."""
-    for zone_name in zones:
+    """Working days of each schedule in its zone over ``[start, end)``."""
+    for schedule, zone_name in shifts:
         zone = ZoneInfo(zone_name)
-        for schedule in schedules:
-            for brigade in (0, 1) if schedule.two_by_two else (0,):
-                on = start
-                while on < end:
-                    span = calendar.span(schedule, on, brigade)
-                    if span is not None:
-                        opens, closes = (int(datetime.combine(on, time(at // HOUR), zone).timestamp()) for at in span)
-                        yield WorkDay(schedule.id, zone_name, brigade, on, opens, closes)
-                    on += timedelta(days=1)
+        for brigade in (0, 1) if schedule.two_by_two else (0,):
+            on = start
+            while on < end:
+                span = calendar.span(schedule, on, brigade)
+                if span is not None:
+                    opens, closes = (int(datetime.combine(on, time(at // HOUR), zone).timestamp()) for at in span)
+                    yield WorkDay(schedule.id, zone_name, brigade, on, opens, closes)
+                on += timedelta(days=1)
