@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import date, timedelta
 from decimal import Decimal
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -546,3 +548,29 @@ def test_nothing_is_left_in_the_store(store: DuckStore) -> None:
 
     assert [] == store.rows("SELECT table_name FROM duckdb_tables() WHERE table_name LIKE 'kpi%'")
     assert values(evaluate(store, PORTAL, now=NOW), "deals_won_count")["mtd"] == 1
+
+
+def test_a_writer_does_not_disturb_an_evaluation(tmp_path: Path) -> None:
+    """One thread computes while another is in the middle of a page: only what was committed counts."""
+    store = DuckStore(tmp_path / "mirror.duckdb", threads=1)
+    company = Company().staff()
+    company.deal(moves=WON)
+    company.pour(store)
+    written, read = threading.Event(), threading.Event()
+
+    def write() -> None:
+        with store.transaction():
+            store.execute("INSERT INTO deals SELECT * REPLACE (id + 1000 AS id) FROM deals")
+            written.set()
+            read.wait(timeout=60)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert written.wait(timeout=60)
+    during = evaluate(store, PORTAL, [KPIS["deals_won_count"]], now=NOW)
+    read.set()
+    writer.join()
+    after = evaluate(store, PORTAL, [KPIS["deals_won_count"]], now=NOW)
+    store.close()
+
+    assert (1, 2) == (won(during), won(after))

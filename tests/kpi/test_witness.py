@@ -124,7 +124,7 @@ def assert_same(expected: Answers, actual: Answers) -> None:
 
 
 @settings(
-    max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
 )
 @given(company=companies(), now=st.sampled_from([NOW, at("03-31 23:59"), at("04-01 00:00"), at("2025-01-01 00:30")]))
 def test_every_sample_of_any_small_company(store: DuckStore, company: Company, now: datetime) -> None:
