@@ -194,7 +194,7 @@ def _goods(shop: Workshop) -> None:
             SELECT dk, deal_id, currency, rate, (amount * CASE WHEN dice('deal.manual', dk) < 0.15 THEN 0.92 ELSE 1 END)::DECIMAL(18,2) AS total, 1 + whole('goods.kinds', dk, 3) AS kinds
             FROM w_sale WHERE amount > 0 AND dice('goods', dk) < 0.82
         ), lines AS (
-            SELECT b.*, k, 1 + whole('goods.what', dk * 4 + k, {len(names.GOODS)}) AS good,
+            SELECT b.*, k, CASE WHEN k = kinds THEN pick({listed(names.BY_AGREEMENT)}, 'goods.last', dk) ELSE 1 + whole('goods.what', dk * 4 + k, {len(names.GOODS)}) END AS good,
                 round((({prices})::DOUBLE[])[good] * {shop.company.rate("RUB")!r}::DOUBLE / rate * (0.85 + 0.25 * dice('goods.price', dk * 4 + k)), 1) AS unit_price,
                 floor(total / kinds / greatest(unit_price, 0.1))::BIGINT AS pieces,
                 CASE WHEN k = kinds THEN 1 ELSE greatest(pieces, 1) END AS quantity,
