@@ -191,7 +191,7 @@ def test_a_deleted_record_takes_its_rows_along(town) -> None:
         AND EXISTS (SELECT 1 FROM activity a WHERE a."OWNER_TYPE_ID" = 2 AND a."OWNER_ID" = d."ID") ORDER BY "ID" LIMIT 1""")  # fmt: skip
     shared = one(connection, f'SELECT count(*) FROM activity WHERE "OWNER_TYPE_ID" = 2 AND "OWNER_ID" = {number}')
     activities = one(connection, "SELECT count(*) FROM activity")
-    live._deeds.remove(2, number, NOW)
+    live._doings.deeds.remove(2, number, NOW)
     assert 0 == one(connection, f"""SELECT (SELECT count(*) FROM deal WHERE "ID" = {number}) + (SELECT count(*) FROM stage_history WHERE "ENTITY_TYPE_ID" = 2 AND "OWNER_ID" = {number})
         + (SELECT count(*) FROM activity_binding WHERE "OWNER_TYPE_ID" = 2 AND "OWNER_ID" = {number}) + (SELECT count(*) FROM activity WHERE "OWNER_TYPE_ID" = 2 AND "OWNER_ID" = {number})
         + (SELECT count(*) FROM product_row WHERE "OWNER_ID" = {number})""")  # fmt: skip
@@ -235,7 +235,7 @@ def test_a_failing_minute_leaves_nothing_half_done(town) -> None:
     def trip(*_: object, **__: object) -> None:
         raise RuntimeError("power cut")
 
-    live._deeds.touch = trip  # type: ignore[method-assign]
+    live._ledger.touch = trip  # type: ignore[method-assign]
     with pytest.raises(RuntimeError, match="power cut"):
         live.advance(NOW + 1800)
     reached = live.at
