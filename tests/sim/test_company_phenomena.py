@@ -228,6 +228,16 @@ def test_reactions_are_log_normal_with_a_long_tail(town) -> None:
     assert 0.02 <= never <= 0.3
 
 
+def test_colleagues_sometimes_ring_first(town) -> None:
+    """A lead is rung by somebody else before its own manager reacts."""
+    others = one(
+        town,
+        """SELECT count(DISTINCT l."ID") FROM lead l JOIN phone_call c ON c."CRM_ENTITY_TYPE" = 'LEAD' AND c."CRM_ENTITY_ID" = l."ID"
+        JOIN "user" u ON u."ID" = l."ASSIGNED_BY_ID" WHERE c."PORTAL_USER_ID" <> l."ASSIGNED_BY_ID" AND c."CALL_TYPE" = 1 AND u."ACTIVE" """,
+    )
+    assert 0.005 <= others / one(town, "SELECT count(*) FROM lead") <= 0.05
+
+
 def test_one_funnel_is_broken_after_the_offer(town) -> None:
     """The wholesale pipeline loses most of its deals at the offer; its other stages convert evenly."""
     reached = dict(

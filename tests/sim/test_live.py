@@ -279,3 +279,11 @@ def test_follow_keeps_up_until_told_to_stop(town) -> None:
     stop.set()
     live.follow(HandClock(NOW + 600.0), stop, pause=0.0)
     assert NOW + 120 == live.at
+
+
+def test_catching_up_can_be_interrupted(town) -> None:
+    """A portal that slept for weeks does not hold its owner until all of them are lived."""
+    stop = threading.Event()
+    live = Live(town(), heard=lambda _: stop.set())
+    live.follow(HandClock(NOW + 30 * 86_400.0), stop, pause=0.0)
+    assert NOW < live.at < NOW + 3600

@@ -124,9 +124,13 @@ class Live:
         return made
 
     def follow(self, clock: Clock, stop: threading.Event, pause: float = 1.0) -> None:
-        """Keep up with a clock until told to stop; ``pause`` seconds of the machine's time between looks."""
+        """Keep up with a clock until told to stop; ``pause`` seconds of the machine's time between looks.
+
+        After a long absence it catches up minute by minute and can be stopped between two of them.
+        """
         while not stop.wait(pause):
-            self.advance(clock.now())
+            while self._at + MINUTE <= clock.now() and not stop.is_set():
+                self.advance(self._at + MINUTE)
 
     def _resumed(self) -> int:
         """Where the company stands: the end of the build, rounded up to a minute, or of an earlier life."""

@@ -178,11 +178,6 @@ def _bindings(shop: Workshop) -> None:
 
 def _phone_calls(shop: Workshop) -> None:
     """Statistics: the main leg of every call, a colleague's leg before a transfer, a colleague who did not pick up."""
-    shop.table(
-        "w_member",
-        "SELECT department_id, row_number() OVER (PARTITION BY department_id ORDER BY user_id) - 1 AS place, user_id FROM backstage.person WHERE kind = 'seller'",
-    )
-    shop.table("w_size", "SELECT department_id, count(*) AS size FROM w_member GROUP BY ALL")
     calls = f"""
         SELECT key, {numbered("w_activity")} AS id, owner_type, owner_id, contact_id, company_id, phone_key, user_id, direction, connected, seconds, call_type, starts_at, ends_at, call_id, channel FROM w_activity WHERE kind = 'call'
         UNION ALL

@@ -25,6 +25,7 @@ def build(shop: Workshop) -> None:
     _contacts(shop)
     _plans(shop)
     _first_knocks(shop)
+    _colleagues(shop)
     _strangers(shop)
     _returns(shop)
     _remarks(shop)
@@ -217,6 +218,35 @@ def _first_knocks(shop: Workshop) -> None:
             CASE WHEN answered THEN t0 + seconds WHEN t <= {shop.now} THEN greatest(t, t0) END AS done_at, FALSE AS automatic, channel
         FROM ({placed_first}) q JOIN backstage.person p ON p.user_id = q.user_id LEFT JOIN {client} c ON c.ck = seed
         WHERE NOT fair AND created_at <= {shop.now}
+        """
+    )
+
+
+def _colleagues(shop: Workshop) -> None:
+    """Now and then somebody of the same department rings a new lead before its own manager does."""
+    shop.table(
+        "w_member",
+        """
+        SELECT department_id, user_id, row_number() OVER (PARTITION BY department_id ORDER BY user_id) - 1 AS place
+        FROM backstage.person WHERE kind = 'seller'
+        """,
+    )
+    # Sizes apart: a place that is drawn before the join is looked up, one drawn within it is compared with everybody.
+    shop.table("w_size", "SELECT department_id, count(*) AS size FROM w_member GROUP BY ALL")
+    if not shop.company.classic or not shop.company.talk:
+        return
+    shop.run(
+        f"""
+        INSERT INTO w_event BY NAME
+        SELECT (l.lk * 16 + 3) * {ROOM} + 1 AS key, 'call' AS kind, 1 AS owner_type, l.lead_id AS owner_id, r.contact_id,
+            r.company_id, l.lk * 4 AS phone_key, m.user_id, 2 AS direction, dice('colleague.reaches', l.lk) < 0.5 AS connected,
+            {_seconds("l.lk", "0.6", "connected")} AS seconds, 1 AS call_type,
+            l.t0 + 120 + whole('colleague.after', l.lk, 1200) AS starts_at, starts_at + seconds + 12 AS ends_at,
+            ends_at AS created_at, ends_at AS done_at, FALSE AS automatic
+        FROM w_lead l JOIN w_lead_client r USING (lead_id) JOIN backstage.person p ON p.user_id = l.user_id
+        JOIN w_size z ON z.department_id = p.department_id JOIN w_member m ON m.department_id = p.department_id AND m.place = floor(dice('colleague.who', l.lk) * z.size)::BIGINT
+        JOIN backstage.work_day d ON d.user_id = m.user_id AND l.t0 >= d.opens_at AND l.t0 + 1400 < d.opens_at + d.length
+        WHERE dice('colleague.rings', l.lk) < 0.05 AND NOT l.answered AND m.user_id <> l.user_id AND ends_at <= {shop.now}
         """
     )
 
