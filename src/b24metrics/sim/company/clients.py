@@ -59,7 +59,8 @@ def build(shop: Workshop) -> None:
             FROM w_state s LEFT JOIN {lead_of} l ON l.lk = s.lk WHERE s.ck = s.dk
             UNION ALL {dealless}
             -- the address book of the former system
-            UNION ALL SELECT k * 4 + 3, {shop.since} + 6600 + k * 590 // {imports + 1}, (SELECT min(user_id) FROM backstage.person WHERE kind = 'chief'), NULL, 'OTHER'
+            UNION ALL SELECT k * 4 + 3, {shop.since} + 6600 + k * 590 // {imports + 1},
+                (SELECT min(user_id) FROM backstage.person WHERE kind = 'chief'), NULL, 'OTHER'
             FROM generate_series(1, {imports}) g(k)
         )
         SELECT f.*, p.neat, p.trade,
@@ -77,10 +78,12 @@ def build(shop: Workshop) -> None:
             row_number() OVER (ORDER BY c.t, c.ck) AS place
         FROM w_card c
         LEFT JOIN (SELECT ck, row_number() OVER (ORDER BY t, ck, extra) AS contact_id, extra
-            FROM (SELECT ck, t, FALSE AS extra FROM w_card WHERE person UNION ALL SELECT ck, t + 86400, TRUE FROM w_card WHERE second AND t + 86400 <= {shop.now})) a
+            FROM (SELECT ck, t, FALSE AS extra FROM w_card WHERE person UNION ALL SELECT ck, t + 86400,
+                TRUE FROM w_card WHERE second AND t + 86400 <= {shop.now})) a
             ON a.ck = c.ck AND NOT a.extra
         LEFT JOIN (SELECT ck, row_number() OVER (ORDER BY t, ck, extra) AS contact_id, extra
-            FROM (SELECT ck, t, FALSE AS extra FROM w_card WHERE person UNION ALL SELECT ck, t + 86400, TRUE FROM w_card WHERE second AND t + 86400 <= {shop.now})) b2
+            FROM (SELECT ck, t, FALSE AS extra FROM w_card WHERE person UNION ALL SELECT ck, t + 86400,
+                TRUE FROM w_card WHERE second AND t + 86400 <= {shop.now})) b2
             ON b2.ck = c.ck AND b2.extra
         LEFT JOIN (SELECT ck, {MY_COMPANY_ID} + row_number() OVER (ORDER BY t, ck) AS company_id FROM w_card WHERE business) b ON b.ck = c.ck
         ORDER BY place
@@ -118,11 +121,14 @@ def _companies(shop: Workshop) -> None:
         SELECT company_id AS "ID", pick({listed(names.LEGAL_FORMS)}, 'company.form', ck) || ' «' || pick({heads}, 'company.head', ck)
                 || CASE WHEN dice('company.long', ck) < 0.7 THEN pick({tails}, 'company.tail', ck) ELSE '' END || '»' AS "TITLE",
             CASE WHEN dice('company.type', ck) < 0.93 THEN 'CUSTOMER' ELSE 'OTHER' END AS "COMPANY_TYPE", lead_id AS "LEAD_ID",
-            dice('company.phone', ck) < 0.8 AS "HAS_PHONE", dice('company.mail', ck) < 0.6 AS "HAS_EMAIL", user_id AS "ASSIGNED_BY_ID", user_id AS "CREATED_BY_ID",
-            user_id AS "MODIFY_BY_ID", CASE WHEN dice('company.industry', ck) < 0.85 THEN pick({listed(names.INDUSTRIES)}, 'company.branch', ck) END AS "INDUSTRY",
+            dice('company.phone', ck) < 0.8 AS "HAS_PHONE", dice('company.mail', ck) < 0.6 AS "HAS_EMAIL", user_id AS "ASSIGNED_BY_ID",
+                user_id AS "CREATED_BY_ID",
+            user_id AS "MODIFY_BY_ID", CASE WHEN dice('company.industry', ck) < 0.85 THEN pick({listed(names.INDUSTRIES)}, 'company.branch',
+                ck) END AS "INDUSTRY",
             CASE WHEN dice('company.size', ck) < 0.5 THEN 'EMPLOYEES_' || (1 + whole('company.people', ck, 4)) END AS "EMPLOYEES",
             {quoted(shop.company.base_currency)} AS "CURRENCY_ID", t AS "DATE_CREATE",
-            least({shop.now}, t + CASE WHEN dice('company.edit', ck) < 0.4 THEN waiting('company.edited', ck, 20 * 86400)::BIGINT ELSE 0 END) AS "DATE_MODIFY",
+            least({shop.now}, t + CASE WHEN dice('company.edit', ck) < 0.4 THEN waiting('company.edited', ck,
+                20 * 86400)::BIGINT ELSE 0 END) AS "DATE_MODIFY",
             CASE WHEN ck % 4 IN (2, 3) THEN '1C' END AS "ORIGINATOR_ID", CASE WHEN ck % 4 IN (2, 3) THEN lpad(ck::VARCHAR, 9, '0') END AS "ORIGIN_ID",
             CASE WHEN dice('company.later', ck) < 0.3 THEN '{{"UF_CRM_1721244501":' || (dice('company.pays', ck) < 0.5)::INTEGER || '}}' END AS "UF"
         FROM w_client WHERE company_id IS NOT NULL ORDER BY company_id
@@ -141,13 +147,15 @@ def _contacts(shop: Workshop) -> None:
         """
         SELECT contact_id, ck AS key, ck, phone_key, t, user_id, lead_id, channel, company_id, neat, woman FROM w_client WHERE contact_id IS NOT NULL
         UNION ALL
-        SELECT second_id, -ck, ck, ck + 40000000, t + 86400, user_id, NULL, channel, company_id, neat, NOT woman FROM w_client WHERE second_id IS NOT NULL
+        SELECT second_id, -ck, ck, ck + 40000000, t + 86400, user_id, NULL, channel, company_id, neat,
+            NOT woman FROM w_client WHERE second_id IS NOT NULL
         """,
     )
     shop.table(
         "w_contact",
         """
-        SELECT *, dice('client.phone', key) >= 0.06 / neat AS has_phone, dice('client.mailed', key) < 0.6 AS has_mail, key > 0 AND channel LIKE '%|%' AS has_chat,
+        SELECT *, dice('client.phone', key) >= 0.06 / neat AS has_phone, dice('client.mailed', key) < 0.6 AS has_mail,
+            key > 0 AND channel LIKE '%|%' AS has_chat,
             NOT has_phone AND dice('client.note', key) < 0.45 AS noted
         FROM w_person ORDER BY contact_id
         """,
@@ -157,12 +165,17 @@ def _contacts(shop: Workshop) -> None:
         INSERT INTO contact BY NAME
         SELECT contact_id AS "ID", CASE WHEN {careless} THEN lower({first}) ELSE {first} END AS "NAME",
             CASE WHEN dice('client.patronymic', key) < 0.3 THEN {father} END AS "SECOND_NAME",
-            CASE WHEN dice('client.surname', key) < 0.86 THEN CASE WHEN {careless} AND dice('client.lower2', key) < 0.7 THEN lower({family}) ELSE {family} END END AS "LAST_NAME",
-            CASE WHEN dice('client.post', key) < 0.25 THEN CASE WHEN dice('client.boss', key) < 0.3 THEN 'Директор' ELSE 'Менеджер по закупкам' END END AS "POST",
-            CASE WHEN noted THEN 'тел ' || regexp_replace({phone("phone_key")}, '^\\+7(\\d{{3}})(\\d{{3}})(\\d\\d)(\\d\\d)$', '8 \\1 \\2-\\3-\\4') END AS "COMMENTS",
-            lead_id AS "LEAD_ID", CASE WHEN dice('client.type', key) < 0.95 THEN 'CLIENT' ELSE 'PARTNER' END AS "TYPE_ID", nullif(channel, '') AS "SOURCE_ID",
+            CASE WHEN dice('client.surname', key) < 0.86 THEN CASE WHEN {careless} AND dice('client.lower2',
+                key) < 0.7 THEN lower({family}) ELSE {family} END END AS "LAST_NAME",
+            CASE WHEN dice('client.post', key) < 0.25 THEN CASE WHEN dice('client.boss',
+                key) < 0.3 THEN 'Директор' ELSE 'Менеджер по закупкам' END END AS "POST",
+            CASE WHEN noted THEN 'тел ' || regexp_replace({phone("phone_key")}, '^\\+7(\\d{{3}})(\\d{{3}})(\\d\\d)(\\d\\d)$',
+                '8 \\1 \\2-\\3-\\4') END AS "COMMENTS",
+            lead_id AS "LEAD_ID", CASE WHEN dice('client.type', key) < 0.95 THEN 'CLIENT' ELSE 'PARTNER' END AS "TYPE_ID", nullif(channel,
+                '') AS "SOURCE_ID",
             company_id AS "COMPANY_ID", has_phone AS "HAS_PHONE", has_mail AS "HAS_EMAIL", has_chat AS "HAS_IMOL", t AS "DATE_CREATE",
-            least({shop.now}, t + CASE WHEN dice('client.edit', key) < 0.5 THEN waiting('client.edited', key, 15 * 86400)::BIGINT ELSE 0 END) AS "DATE_MODIFY",
+            least({shop.now}, t + CASE WHEN dice('client.edit', key) < 0.5 THEN waiting('client.edited', key,
+                15 * 86400)::BIGINT ELSE 0 END) AS "DATE_MODIFY",
             user_id AS "ASSIGNED_BY_ID", user_id AS "CREATED_BY_ID", user_id AS "MODIFY_BY_ID",
             CASE WHEN ck % 4 IN (2, 3) THEN '1C' END AS "ORIGINATOR_ID", CASE WHEN ck % 4 IN (2, 3) THEN lpad(ck::VARCHAR, 9, '0') END AS "ORIGIN_ID"
         FROM w_contact ORDER BY contact_id
@@ -189,11 +202,14 @@ def _channels(shop: Workshop) -> None:
         "w_row",
         f"""
         SELECT * FROM (
-            SELECT t, 3, contact_id, 'PHONE', CASE WHEN dice('phone.mobile', key) < 0.5 THEN 'MOBILE' ELSE 'WORK' END, {typed_phone("phone_key")} FROM w_contact WHERE has_phone
+            SELECT t, 3, contact_id, 'PHONE', CASE WHEN dice('phone.mobile', key) < 0.5 THEN 'MOBILE' ELSE 'WORK' END,
+                {typed_phone("phone_key")} FROM w_contact WHERE has_phone
             UNION ALL SELECT t, 3, contact_id, 'EMAIL', 'WORK', {mail("abs(key)")} FROM w_contact WHERE has_mail
             UNION ALL SELECT t, 3, contact_id, 'IM', 'OPENLINE', 'imol|' || replace(channel, '|', '|chat') || '|' || ck FROM w_contact WHERE has_chat
-            UNION ALL SELECT t, 4, company_id, 'PHONE', 'WORK', {typed_phone("ck + 20000000")} FROM w_client WHERE company_id IS NOT NULL AND dice('company.phone', ck) < 0.8
-            UNION ALL SELECT t, 4, company_id, 'EMAIL', 'WORK', 'info' || ck || '@' || ({listed(x for _, x in names.COMPANY_HEADS)})[1 + ck % {len(names.COMPANY_HEADS)}] || '.example'
+            UNION ALL SELECT t, 4, company_id, 'PHONE', 'WORK', {typed_phone("ck + 20000000")} FROM w_client WHERE company_id IS NOT NULL
+                AND dice('company.phone', ck) < 0.8
+            UNION ALL SELECT t, 4, company_id, 'EMAIL', 'WORK',
+                'info' || ck || '@' || ({listed(x for _, x in names.COMPANY_HEADS)})[1 + ck % {len(names.COMPANY_HEADS)}] || '.example'
                 FROM w_client WHERE company_id IS NOT NULL AND dice('company.mail', ck) < 0.6
             {leads}
         ) v(t, entity, element, type, sort, value) ORDER BY t, entity, element, type
@@ -202,7 +218,8 @@ def _channels(shop: Workshop) -> None:
     shop.run(
         f"""
         INSERT INTO multifield BY NAME
-        SELECT {numbered("w_row")} AS "ID", entity AS "ENTITY_TYPE_ID", element AS "ELEMENT_ID", type AS "TYPE_ID", sort AS "VALUE_TYPE", value AS "VALUE" FROM w_row
+        SELECT {numbered("w_row")} AS "ID", entity AS "ENTITY_TYPE_ID", element AS "ELEMENT_ID", type AS "TYPE_ID", sort AS "VALUE_TYPE",
+            value AS "VALUE" FROM w_row
         """
     )
     shop.drop("w_contact", "w_row")

@@ -32,7 +32,8 @@ class Contacts:
         self.ledger.insert(
             "activity",
             {
-                "ID": number, "OWNER_TYPE_ID": client.owner_type, "OWNER_ID": client.owner_id, "CREATED": at, "LAST_UPDATED": at, "START_TIME": at, "END_TIME": at,
+                "ID": number, "OWNER_TYPE_ID": client.owner_type, "OWNER_ID": client.owner_id, "CREATED": at,
+                "LAST_UPDATED": at, "START_TIME": at, "END_TIME": at,
                 "RESPONSIBLE_ID": user, "AUTHOR_ID": user, "EDITOR_ID": user, **values,
             },
             at,
@@ -59,9 +60,12 @@ class Contacts:
             client, user, at,
             {
                 "TYPE_ID": 2, "PROVIDER_ID": "VOXIMPLANT_CALL", "PROVIDER_TYPE_ID": "CALLBACK" if kind == 4 else "CALL",
-                "SUBJECT": f"{'Входящий от' if incoming else 'Исходящий на'} {client.phone}", "START_TIME": start, "DEADLINE": None if incoming else start, "COMPLETED": done, "STATUS": 2 if done else 1,
-                "DIRECTION": 1 if incoming else 2, "ORIGIN_ID": f"VI_{call_id}", "SETTINGS": '{"MISSED_CALL":true}' if missed else None, "RESULT_STATUS": 2 if connected else 1,
-                "RESULT_STREAM": 3 if kind == 4 else 2 if not incoming else 1 if connected else 4, "IS_INCOMING_CHANNEL": incoming,
+                "SUBJECT": f"{'Входящий от' if incoming else 'Исходящий на'} {client.phone}", "START_TIME": start,
+                "DEADLINE": None if incoming else start, "COMPLETED": done, "STATUS": 2 if done else 1,
+                "DIRECTION": 1 if incoming else 2, "ORIGIN_ID": f"VI_{call_id}",
+                "SETTINGS": '{"MISSED_CALL":true}' if missed else None, "RESULT_STATUS": 2 if connected else 1,
+                "RESULT_STREAM": 3 if kind == 4 else 2 if not incoming else 1 if connected else 4,
+                "IS_INCOMING_CHANNEL": incoming,
             },
         )  # fmt: skip
         code = (
@@ -84,10 +88,14 @@ class Contacts:
         self.ledger.insert(
             "phone_call",
             {
-                "ID": self.ledger.numbers.next_id("phone_call"), "PORTAL_USER_ID": user, "PORTAL_NUMBER": LINES[user % len(LINES)], "PHONE_NUMBER": client.phone, "CALL_ID": call_id,
-                "CALL_DURATION": seconds, "CALL_START_DATE": start, "CALL_RECORD_URL": f"https://records.skladprofil.example/{call_id}.mp3" if recorded else "",
-                "CALL_FAILED_CODE": code, "CRM_ENTITY_TYPE": _CODES.get(entity or 0), "CRM_ENTITY_ID": element, "CRM_ACTIVITY_ID": activity, "SESSION_ID": str(noise),
-                "RECORD_DURATION": seconds if recorded else None, "RECORD_FILE_ID": 10_000_000 + noise if recorded else None, "CALL_TYPE": kind,
+                "ID": self.ledger.numbers.next_id("phone_call"), "PORTAL_USER_ID": user,
+                "PORTAL_NUMBER": LINES[user % len(LINES)], "PHONE_NUMBER": client.phone, "CALL_ID": call_id,
+                "CALL_DURATION": seconds, "CALL_START_DATE": start,
+                "CALL_RECORD_URL": f"https://records.skladprofil.example/{call_id}.mp3" if recorded else "",
+                "CALL_FAILED_CODE": code, "CRM_ENTITY_TYPE": _CODES.get(entity or 0), "CRM_ENTITY_ID": element,
+                "CRM_ACTIVITY_ID": activity, "SESSION_ID": str(noise),
+                "RECORD_DURATION": seconds if recorded else None,
+                "RECORD_FILE_ID": 10_000_000 + noise if recorded else None, "CALL_TYPE": kind,
             },
             at,
         )  # fmt: skip
@@ -97,8 +105,10 @@ class Contacts:
         self.activity(
             client, user, at,
             {
-                "TYPE_ID": 4, "PROVIDER_ID": "CRM_EMAIL", "PROVIDER_TYPE_ID": "EMAIL", "SUBJECT": self.ledger.chance.choice(names.LETTER_SUBJECTS), "DIRECTION": 1 if incoming else 2,
-                "DEADLINE": None if incoming else at, "COMPLETED": not incoming, "STATUS": 1 if incoming else 2, "IS_INCOMING_CHANNEL": incoming,
+                "TYPE_ID": 4, "PROVIDER_ID": "CRM_EMAIL", "PROVIDER_TYPE_ID": "EMAIL",
+                "SUBJECT": self.ledger.chance.choice(names.LETTER_SUBJECTS), "DIRECTION": 1 if incoming else 2,
+                "DEADLINE": None if incoming else at, "COMPLETED": not incoming, "STATUS": 1 if incoming else 2,
+                "IS_INCOMING_CHANNEL": incoming,
             },
         )  # fmt: skip
 
@@ -107,7 +117,8 @@ class Contacts:
         self.activity(
             client, user, at,
             {
-                "PROVIDER_ID": "CRM_WEBFORM", "PROVIDER_TYPE_ID": str(1 + at % 3), "SUBJECT": "Заполнена CRM-форма", "DIRECTION": 1, "AUTHOR_ID": 1, "COMPLETED": False, "IS_INCOMING_CHANNEL": True,
+                "PROVIDER_ID": "CRM_WEBFORM", "PROVIDER_TYPE_ID": str(1 + at % 3), "SUBJECT": "Заполнена CRM-форма",
+                "DIRECTION": 1, "AUTHOR_ID": 1, "COMPLETED": False, "IS_INCOMING_CHANNEL": True,
             },
         )  # fmt: skip
 
@@ -122,8 +133,10 @@ class Contacts:
         self.activity(
             client, user, at,
             {
-                "PROVIDER_ID": "IMOPENLINES_SESSION", "PROVIDER_TYPE_ID": str(line), "ASSOCIATED_ENTITY_ID": session, "SUBJECT": "Диалог открытой линии", "DIRECTION": 1 if incoming else 2,
-                "COMPLETED": not incoming, "STATUS": 1 if incoming else 2, "IS_INCOMING_CHANNEL": incoming, "RESULT_STREAM": 1 if incoming else 2, "RESULT_STATUS": 1 if incoming else 2,
+                "PROVIDER_ID": "IMOPENLINES_SESSION", "PROVIDER_TYPE_ID": str(line), "ASSOCIATED_ENTITY_ID": session,
+                "SUBJECT": "Диалог открытой линии", "DIRECTION": 1 if incoming else 2,
+                "COMPLETED": not incoming, "STATUS": 1 if incoming else 2, "IS_INCOMING_CHANNEL": incoming,
+                "RESULT_STREAM": 1 if incoming else 2, "RESULT_STATUS": 1 if incoming else 2,
                 "PROVIDER_PARAMS": json.dumps({"USER_CODE": f"{connector}|{line}|{5000 + session}|{guest}"}),
             },
         )  # fmt: skip
@@ -140,8 +153,10 @@ class Contacts:
         self.ledger.insert(
             "openline_session",
             {
-                "ID": session, "CONFIG_ID": line, "CHAT_ID": 5000 + session, "CONNECTOR_ID": connector, "CLIENT_ID": guest, "CLIENT_NAME": "Гость", "OPERATOR_ID": None if incoming else user,
-                "CRM_ENTITY_TYPE": _CODES.get(entity or 0), "CRM_ENTITY_ID": element, "DEAL_ID": client.owner_id if client.owner_type == DEAL else None, "STARTED_AT": at,
+                "ID": session, "CONFIG_ID": line, "CHAT_ID": 5000 + session, "CONNECTOR_ID": connector,
+                "CLIENT_ID": guest, "CLIENT_NAME": "Гость", "OPERATOR_ID": None if incoming else user,
+                "CRM_ENTITY_TYPE": _CODES.get(entity or 0), "CRM_ENTITY_ID": element,
+                "DEAL_ID": client.owner_id if client.owner_type == DEAL else None, "STARTED_AT": at,
             },
             at,
         )  # fmt: skip

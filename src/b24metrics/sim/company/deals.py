@@ -56,7 +56,8 @@ def _openings(shop: Workshop) -> None:
     company = shop.company
     if company.classic:
         born = """
-            SELECT l.lk * 4 AS dk, 'lead' AS origin, m.actor AS user_id, m.ax AS x, m.t + 1 + whole('deal.after', l.lk, 4) AS t, l.lk, l.channel, l.returns AS wants_repeat
+            SELECT l.lk * 4 AS dk, 'lead' AS origin, m.actor AS user_id, m.ax AS x, m.t + 1 + whole('deal.after', l.lk, 4) AS t, l.lk, l.channel,
+                l.returns AS wants_repeat
             FROM w_lead l JOIN w_lead_move m ON m.lk = l.lk AND m.stage = 'CONVERTED' WHERE dice('lead.deal', l.lk) < 0.94
         """
     else:
@@ -92,7 +93,8 @@ def _openings(shop: Workshop) -> None:
             JOIN backstage.work_day d ON d.user_id = o.user_id AND d.n = o.n JOIN backstage.person p ON p.user_id = o.user_id
             UNION ALL
             -- the former system is read in on the first night, three rows a second
-            SELECT k * 4 + 2, 'import', s.user_id, 0.05 + (SELECT min(n) FROM backstage.work_day d WHERE d.user_id = s.user_id AND d.opens_at >= {shop.since}),
+            SELECT k * 4 + 2, 'import', s.user_id, 0.05 + (SELECT min(n) FROM backstage.work_day d WHERE d.user_id = s.user_id
+                AND d.opens_at >= {shop.since}),
                 {shop.since} + 7800 + k // 3, NULL, 'OTHER', FALSE, 2 + whole('import.stage', k, 3), k % 5 < 2
             FROM generate_series(1, {imports}) g(k) JOIN w_starter s ON s.place = whole('import.user', k, {starters})
         )
@@ -154,7 +156,8 @@ def _flow(shop: Workshop, table: str, where: str) -> None:
             FROM timed
         ), closed AS (
             SELECT *, {last_seen} AS last_seen,
-                CASE WHEN born_closed THEN x WHEN origin = 'template' THEN 1e8 ELSE CASE lost_at {" ".join(f"WHEN {i} THEN e{i}" for i in steps)} ELSE e{STEPS} END END AS x_closed,
+                CASE WHEN born_closed THEN x WHEN origin = 'template' THEN 1e8 ELSE CASE lost_at {" ".join(f"WHEN {i} THEN e{i}" for i in steps)}
+                    ELSE e{STEPS} END END AS x_closed,
                 CASE WHEN born_closed THEN dice('deal.born', dk) < 0.8 ELSE lost_at = 0 END AS wins,
                 NOT born_closed AND dice('deal.reopened', dk) < CASE WHEN lost_at = 0 THEN 0.012 ELSE 0.035 END AS reopens
             FROM laid
@@ -164,7 +167,8 @@ def _flow(shop: Workshop, table: str, where: str) -> None:
             dice('deal.rewon', dk) < CASE WHEN wins THEN 0.55 ELSE 0.6 END AS rewins,
             -- nobody speaks any more about a deal that was forgotten
             CASE WHEN rot_at > 0 AND (lost_at = 0 OR rot_at <= lost_at) AND NOT born_closed
-                THEN x + 1.5 + CASE rot_at {" ".join(f"WHEN {i} THEN {f'e{i - 1} - x' if i > 1 else '0'}" for i in steps)} ELSE 0 END ELSE x_closed END AS x_talk
+                THEN x + 1.5 + CASE rot_at {" ".join(f"WHEN {i} THEN {f'e{i - 1} - x' if i > 1 else '0'}" for i in steps)} ELSE 0 END
+                    ELSE x_closed END AS x_talk
         FROM closed
         """,
     )
@@ -236,7 +240,8 @@ def _returning_customers(shop: Workshop) -> None:
         f"""
         INSERT INTO w_repeat
         WITH tries AS (
-            SELECT o.dk, o.seat, o.t, k AS attempt, floor(dice2('repeat.who', o.dk, k) * (b.above + b.weight + {NOBODY}))::BIGINT AS v, b.above + b.weight AS reach
+            SELECT o.dk, o.seat, o.t, k AS attempt, floor(dice2('repeat.who', o.dk, k) * (b.above + b.weight + {NOBODY}))::BIGINT AS v,
+                b.above + b.weight AS reach
             FROM w_opening o ASOF JOIN w_buyer b ON b.seat = o.seat AND o.t >= b.since + 86400, generate_series(1, 4) g(k)
             WHERE o.wanted
         )
@@ -262,15 +267,18 @@ def _states(shop: Workshop) -> None:
         "w_state",
         f"""
         WITH last AS (
-            SELECT dk, max(seq) AS seq, arg_max(stage, seq) AS stage, arg_max(sem, seq) AS sem, arg_max(category, seq) AS category, arg_max(t, seq) AS moved_t,
+            SELECT dk, max(seq) AS seq, arg_max(stage, seq) AS stage, arg_max(sem, seq) AS sem, arg_max(category, seq) AS category, arg_max(t,
+                seq) AS moved_t,
                 arg_max(actor, seq) AS actor, {marks}
             FROM w_move GROUP BY dk
         )
         SELECT row_number() OVER (ORDER BY f.t, f.dk) AS deal_id, f.dk, f.origin, f.user_id, f.t AS t0, f.x AS x0, f.lk, f.channel, f.repeat,
-            coalesce(f.known_ck, CASE WHEN dice('deal.clientless', f.dk) >= 0.015 OR f.origin = 'lead' THEN f.dk END) AS ck, f.handed, f.born_closed, f.start, f.x_closed, f.x_talk,
+            coalesce(f.known_ck, CASE WHEN dice('deal.clientless', f.dk) >= 0.015 OR f.origin = 'lead' THEN f.dk END) AS ck, f.handed, f.born_closed,
+                f.start, f.x_closed, f.x_talk,
             f.x_back, f.x_again, l.* EXCLUDE (dk),
             -- what was still open at a dismissal went to the heir
-            CASE WHEN f.handed AND k.handed_at <= {shop.now} AND coalesce(f.x_again, f.x_back, f.x_closed) >= k.days THEN k.heir_id ELSE f.user_id END AS owner_id,
+            CASE WHEN f.handed AND k.handed_at <= {shop.now} AND coalesce(f.x_again, f.x_back,
+                f.x_closed) >= k.days THEN k.heir_id ELSE f.user_id END AS owner_id,
             CASE WHEN owner_id <> f.user_id THEN k.handed_at END AS given_t
         FROM w_flow f JOIN last l USING (dk) JOIN w_tenure k USING (user_id)
         ORDER BY f.t, f.dk

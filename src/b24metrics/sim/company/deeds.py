@@ -61,7 +61,8 @@ class Deeds:
         """To another stage; CONVERTED and the failures close it."""
         sem = {"CONVERTED": "S", "JUNK": "F", "UC_DOUBLE": "F"}.get(stage, "P")
         values: Record = {
-            "STATUS_ID": stage, "STATUS_SEMANTIC_ID": sem, "MOVED_BY_ID": user, "MOVED_TIME": at, "MODIFY_BY_ID": user, "DATE_MODIFY": at,
+            "STATUS_ID": stage, "STATUS_SEMANTIC_ID": sem, "MOVED_BY_ID": user, "MOVED_TIME": at, "MODIFY_BY_ID": user,
+            "DATE_MODIFY": at,
         }  # fmt: skip
         if sem != "P":
             values["DATE_CLOSED"] = at
@@ -83,8 +84,10 @@ class Deeds:
                 "company",
                 {
                     "ID": company, "TITLE": f"{self.ledger.chance.choice(names.LEGAL_FORMS)} «{head}{tail.capitalize()}»", "COMPANY_TYPE": "CUSTOMER",
-                    "LEAD_ID": lead, "ASSIGNED_BY_ID": user, "CREATED_BY_ID": user, "MODIFY_BY_ID": user, "DATE_CREATE": at, "DATE_MODIFY": at,
-                    "INDUSTRY": self.ledger.chance.choice(names.INDUSTRIES), "CURRENCY_ID": self.ledger.company.base_currency,
+                    "LEAD_ID": lead, "ASSIGNED_BY_ID": user, "CREATED_BY_ID": user, "MODIFY_BY_ID": user,
+                    "DATE_CREATE": at, "DATE_MODIFY": at,
+                    "INDUSTRY": self.ledger.chance.choice(names.INDUSTRIES),
+                    "CURRENCY_ID": self.ledger.company.base_currency,
                 },
                 at,
             )  # fmt: skip
@@ -94,8 +97,10 @@ class Deeds:
         self.ledger.insert(
             "contact",
             {
-                "ID": contact, "NAME": first.lower() if careless else first, "LAST_NAME": family, "LEAD_ID": lead, "TYPE_ID": "CLIENT", "SOURCE_ID": source,
-                "COMPANY_ID": company, "HAS_PHONE": bool(phone), "ASSIGNED_BY_ID": user, "CREATED_BY_ID": user, "MODIFY_BY_ID": user, "DATE_CREATE": at, "DATE_MODIFY": at,
+                "ID": contact, "NAME": first.lower() if careless else first, "LAST_NAME": family, "LEAD_ID": lead,
+                "TYPE_ID": "CLIENT", "SOURCE_ID": source,
+                "COMPANY_ID": company, "HAS_PHONE": bool(phone), "ASSIGNED_BY_ID": user, "CREATED_BY_ID": user,
+                "MODIFY_BY_ID": user, "DATE_CREATE": at, "DATE_MODIFY": at,
             },
             at,
         )  # fmt: skip
@@ -112,11 +117,17 @@ class Deeds:
         self.ledger.insert(
             "deal",
             {
-                "ID": number, "TITLE": f"{self.ledger.chance.choice(names.DEAL_SUBJECTS)} № {number}", "STAGE_ID": stage, "CATEGORY_ID": pipeline.id,
-                "CURRENCY_ID": self.ledger.company.base_currency, "OPPORTUNITY": round(amount, 2), "LEAD_ID": lead, "COMPANY_ID": client.company_id, "CONTACT_ID": client.contact_id,
-                "BEGINDATE": self.ledger.day(at), "CLOSEDATE": self.ledger.day(at + 86_400 * self.ledger.chance.randint(5, 25)), "ASSIGNED_BY_ID": user, "CREATED_BY_ID": author,
-                "MODIFY_BY_ID": author, "DATE_CREATE": at, "DATE_MODIFY": at, "IS_NEW": True, "IS_RETURN_CUSTOMER": again, "SOURCE_ID": source,
-                "WEBFORM_ID": 1 + number % 3 if source in {"WEBFORM", "CALLBACK", "ADVERTISING"} else None, "MOVED_BY_ID": author, "MOVED_TIME": at,
+                "ID": number, "TITLE": f"{self.ledger.chance.choice(names.DEAL_SUBJECTS)} № {number}",
+                "STAGE_ID": stage, "CATEGORY_ID": pipeline.id,
+                "CURRENCY_ID": self.ledger.company.base_currency, "OPPORTUNITY": round(amount, 2), "LEAD_ID": lead,
+                "COMPANY_ID": client.company_id, "CONTACT_ID": client.contact_id,
+                "BEGINDATE": self.ledger.day(at),
+                "CLOSEDATE": self.ledger.day(at + 86_400 * self.ledger.chance.randint(5, 25)), "ASSIGNED_BY_ID": user,
+                "CREATED_BY_ID": author,
+                "MODIFY_BY_ID": author, "DATE_CREATE": at, "DATE_MODIFY": at, "IS_NEW": True,
+                "IS_RETURN_CUSTOMER": again, "SOURCE_ID": source,
+                "WEBFORM_ID": 1 + number % 3 if source in {"WEBFORM", "CALLBACK", "ADVERTISING"} else None,
+                "MOVED_BY_ID": author, "MOVED_TIME": at,
             },
             at,
         )  # fmt: skip
@@ -129,7 +140,8 @@ class Deeds:
         pipeline = next(p for p in PIPELINES if p.id == category)
         sem = "S" if stage == pipeline.won else "F" if stage in pipeline.lost else "P"
         values: Record = {
-            "STAGE_ID": stage, "STAGE_SEMANTIC_ID": sem, "CLOSED": sem != "P", "IS_NEW": False, "MOVED_BY_ID": user, "MOVED_TIME": at, "MODIFY_BY_ID": user, "DATE_MODIFY": at,
+            "STAGE_ID": stage, "STAGE_SEMANTIC_ID": sem, "CLOSED": sem != "P", "IS_NEW": False, "MOVED_BY_ID": user,
+            "MOVED_TIME": at, "MODIFY_BY_ID": user, "DATE_MODIFY": at,
         }  # fmt: skip
         if sem != "P" and self.ledger.chance.random() < 0.88:
             values["CLOSEDATE"] = self.ledger.day(at)
@@ -162,9 +174,13 @@ class Deeds:
         self.ledger.insert(
             "quote",
             {
-                "ID": number, "TITLE": f"Предложение № {number}", "STATUS_ID": "SENT", "CURRENCY_ID": deal["CURRENCY_ID"], "OPPORTUNITY": deal["OPPORTUNITY"], "COMPANY_ID": deal["COMPANY_ID"],
-                "CONTACT_ID": deal["CONTACT_ID"], "MYCOMPANY_ID": 1, "BEGINDATE": self.ledger.day(at), "CLOSEDATE": self.ledger.day(at + 14 * 86_400), "ACTUAL_DATE": self.ledger.day(at + 14 * 86_400),
-                "ASSIGNED_BY_ID": user, "CREATED_BY_ID": user, "MODIFY_BY_ID": user, "DATE_CREATE": at, "DATE_MODIFY": at, "DEAL_ID": deal["ID"], "QUOTE_NUMBER": str(number),
+                "ID": number, "TITLE": f"Предложение № {number}", "STATUS_ID": "SENT",
+                "CURRENCY_ID": deal["CURRENCY_ID"], "OPPORTUNITY": deal["OPPORTUNITY"],
+                "COMPANY_ID": deal["COMPANY_ID"],
+                "CONTACT_ID": deal["CONTACT_ID"], "MYCOMPANY_ID": 1, "BEGINDATE": self.ledger.day(at),
+                "CLOSEDATE": self.ledger.day(at + 14 * 86_400), "ACTUAL_DATE": self.ledger.day(at + 14 * 86_400),
+                "ASSIGNED_BY_ID": user, "CREATED_BY_ID": user, "MODIFY_BY_ID": user, "DATE_CREATE": at,
+                "DATE_MODIFY": at, "DEAL_ID": deal["ID"], "QUOTE_NUMBER": str(number),
             },
             at,
         )  # fmt: skip
@@ -175,10 +191,14 @@ class Deeds:
         self.ledger.insert(
             "invoice",
             {
-                "ID": number, "TITLE": f"Счёт № {number}", "CREATED_BY_ID": user, "MODIFY_BY_ID": user, "MOVED_BY_ID": user, "DATE_CREATE": at, "DATE_MODIFY": at, "MOVED_TIME": at,
-                "CATEGORY_ID": INVOICE_PIPELINE, "STAGE_ID": prefix + "S", "PREVIOUS_STAGE_ID": prefix + "N", "BEGINDATE": self.ledger.day(at),
-                "CLOSEDATE": self.ledger.day(at + 86_400 * self.ledger.chance.choice((3, 5, 5, 7, 10, 14))), "COMPANY_ID": deal["COMPANY_ID"], "CONTACT_ID": deal["CONTACT_ID"],
-                "OPPORTUNITY": deal["OPPORTUNITY"], "CURRENCY_ID": deal["CURRENCY_ID"], "MYCOMPANY_ID": 1, "ASSIGNED_BY_ID": user, "ACCOUNT_NUMBER": str(number), "PARENT_ID_2": deal["ID"],
+                "ID": number, "TITLE": f"Счёт № {number}", "CREATED_BY_ID": user, "MODIFY_BY_ID": user,
+                "MOVED_BY_ID": user, "DATE_CREATE": at, "DATE_MODIFY": at, "MOVED_TIME": at,
+                "CATEGORY_ID": INVOICE_PIPELINE, "STAGE_ID": prefix + "S", "PREVIOUS_STAGE_ID": prefix + "N",
+                "BEGINDATE": self.ledger.day(at),
+                "CLOSEDATE": self.ledger.day(at + 86_400 * self.ledger.chance.choice((3, 5, 5, 7, 10, 14))),
+                "COMPANY_ID": deal["COMPANY_ID"], "CONTACT_ID": deal["CONTACT_ID"],
+                "OPPORTUNITY": deal["OPPORTUNITY"], "CURRENCY_ID": deal["CURRENCY_ID"], "MYCOMPANY_ID": 1,
+                "ASSIGNED_BY_ID": user, "ACCOUNT_NUMBER": str(number), "PARENT_ID_2": deal["ID"],
             },
             at,
         )  # fmt: skip
@@ -214,8 +234,10 @@ class Deeds:
         self.ledger.insert(
             "payment",
             {
-                "ID": self.ledger.numbers.next_id("payment"), "OWNER_TYPE_ID": INVOICE, "OWNER_ID": number, "ACCOUNT_NUMBER": f"{number}/2", "PAID": True, "DATE_PAID": at, "EMP_PAID_ID": user,
-                "SUM": invoice["OPPORTUNITY"] - paid["sum"] if paid else invoice["OPPORTUNITY"], "CURRENCY": invoice["CURRENCY_ID"], "PAY_SYSTEM_NAME": "Безналичный расчёт",  # type: ignore[operator]
+                "ID": self.ledger.numbers.next_id("payment"), "OWNER_TYPE_ID": INVOICE, "OWNER_ID": number,
+                "ACCOUNT_NUMBER": f"{number}/2", "PAID": True, "DATE_PAID": at, "EMP_PAID_ID": user,
+                "SUM": invoice["OPPORTUNITY"] - paid["sum"] if paid else invoice["OPPORTUNITY"],
+                "CURRENCY": invoice["CURRENCY_ID"], "PAY_SYSTEM_NAME": "Безналичный расчёт",  # type: ignore[operator]
             },
             at,
         )  # fmt: skip

@@ -151,7 +151,8 @@ def _leads(shop: Workshop) -> None:
             -- forgotten ones are swept out by the robot one day, or stay
             CASE WHEN waits IS NULL THEN CASE WHEN dice('lead.swept', lk) < 0.55 THEN x0 + 7 + waiting('lead.sweep', lk, 6) END
                 WHEN NOT rots THEN coalesce(x3, x2) + around('lead.finish', lk, CASE WHEN converts THEN 0.55 ELSE 0.9 END, 1.15) END AS x4,
-            CASE WHEN waits IS NULL OR NOT converts THEN CASE WHEN dice('lead.double', lk) < 0.12 THEN 'UC_DOUBLE' ELSE 'JUNK' END ELSE 'CONVERTED' END AS ending,
+            CASE WHEN waits IS NULL OR NOT converts THEN CASE WHEN dice('lead.double',
+                lk) < 0.12 THEN 'UC_DOUBLE' ELSE 'JUNK' END ELSE 'CONVERTED' END AS ending,
             -- everything that talks about this lead ends here
             coalesce(x4, x2 + 1.5, x0) AS x_talk
         FROM plans ORDER BY t0, lk
@@ -161,7 +162,8 @@ def _leads(shop: Workshop) -> None:
         SELECT lk, user_id, handed, t0, 2 AS seq, 2 AS type, 'IN_PROCESS' AS stage, 'P' AS sem, x2 AS x FROM w_lead WHERE x2 IS NOT NULL
             AND (converts OR x3 IS NOT NULL OR dice('lead.straight', lk) < 0.7)
         UNION ALL SELECT lk, user_id, handed, t0, 3, 2, 'PROCESSED', 'P', x3 FROM w_lead WHERE x3 IS NOT NULL
-        UNION ALL SELECT lk, user_id, handed, t0, 4, 3, ending, CASE ending WHEN 'CONVERTED' THEN 'S' ELSE 'F' END, x4 FROM w_lead WHERE x4 IS NOT NULL
+        UNION ALL SELECT lk, user_id, handed, t0, 4, 3, ending, CASE ending WHEN 'CONVERTED' THEN 'S' ELSE 'F' END,
+            x4 FROM w_lead WHERE x4 IS NOT NULL
     """
     shop.table(
         "w_lead_move",

@@ -178,34 +178,45 @@ class Habits:
                 FROM live_day WHERE opens_at <= {at} AND {at} < opens_at + length
             ), happens AS (
                 SELECT h.kind, h.user_id AS subject FROM live_habit h LEFT JOIN duty d USING (user_id)
-                WHERE dice2('live.' || h.kind, h.user_id, {number}) < h.rate * CASE h.clock WHEN 'web' THEN {web!r} WHEN 'ring' THEN {ring!r} ELSE coalesce(d.part, 0) END
+                WHERE dice2('live.' || h.kind, h.user_id, {number}) < h.rate * CASE h.clock WHEN 'web' THEN {web!r} WHEN 'ring' THEN {ring!r}
+                    ELSE coalesce(d.part, 0) END
                 UNION ALL
-                SELECT 'react', r."ID" FROM ({fresh}) r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" JOIN live_person p ON p.user_id = r."ASSIGNED_BY_ID"
+                SELECT 'react', r."ID" FROM ({fresh}) r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID"
+                    JOIN live_person p ON p.user_id = r."ASSIGNED_BY_ID"
                 WHERE dice('live.forgotten', r."ID") >= 0.022 * p.forget AND {coin("react", 'r."ID"')} < 1 / (26 * p.delay)
                 UNION ALL
                 SELECT 'lead', r."ID" FROM lead r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" WHERE r."STATUS_ID" IN ('IN_PROCESS', 'PROCESSED')
                     AND {coin("lead", 'r."ID"')} < CASE WHEN r."MOVED_TIME" > {at - 6 * 86_400} THEN 1 / 330.0 ELSE 1 / 9000.0 END
                 UNION ALL
-                SELECT 'deal', r."ID" FROM deal r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" JOIN live_stage s ON s.stage = r."STAGE_ID" WHERE NOT r."CLOSED" AND NOT r."IS_RECURRING"
+                SELECT 'deal', r."ID" FROM deal r JOIN duty d ON d.user_id = r."ASSIGNED_BY_ID" JOIN live_stage s ON s.stage = r."STAGE_ID"
+                    WHERE NOT r."CLOSED" AND NOT r."IS_RECURRING"
                     AND {coin("deal", 'r."ID"')} < CASE WHEN r."MOVED_TIME" > {at - 21 * 86_400} THEN 1 ELSE 0.1 END / s.minutes
                 UNION ALL
                 SELECT kind, id FROM (
                     SELECT a."ID" AS id,
-                        CASE WHEN "PROVIDER_ID" IN ('CRM_TODO', 'TASKS', 'CRM_CALL', 'CRM_MEETING') THEN 'finish' WHEN "PROVIDER_ID" = 'VOXIMPLANT_CALL' THEN 'return' ELSE 'settle' END AS kind,
+                        CASE WHEN "PROVIDER_ID" IN ('CRM_TODO', 'TASKS', 'CRM_CALL',
+                            'CRM_MEETING') THEN 'finish' WHEN "PROVIDER_ID" = 'VOXIMPLANT_CALL' THEN 'return' ELSE 'settle' END AS kind,
                         CASE kind
-                            WHEN 'finish' THEN CASE WHEN a."DEADLINE" BETWEEN {at - 10 * 86_400} AND {at} AND a."END_TIME" <= {at} THEN CASE WHEN a."DEADLINE" > {at - 3600} THEN 0.09 ELSE 0.01 END * p.orderly ELSE 0 END
-                            WHEN 'return' THEN CASE WHEN a."CREATED" > {at - 86_400} AND dice('live.careless', a."ID") < 0.9 - 0.08 * p.delay THEN 1 / (24 * p.delay) ELSE 0 END
-                            ELSE CASE WHEN a."CREATED" > {at - 2 * 86_400} AND dice('live.ignored', a."ID") < 0.96 THEN 1 / 45.0 ELSE 0 END END AS rate
-                    FROM activity a JOIN duty d ON d.user_id = a."RESPONSIBLE_ID" JOIN live_person p ON p.user_id = a."RESPONSIBLE_ID" WHERE NOT a."COMPLETED"
+                            WHEN 'finish' THEN CASE WHEN a."DEADLINE" BETWEEN {at - 10 * 86_400} AND {at} AND a."END_TIME" <= {at} THEN CASE
+                                WHEN a."DEADLINE" > {at - 3600} THEN 0.09 ELSE 0.01 END * p.orderly ELSE 0 END
+                            WHEN 'return' THEN CASE WHEN a."CREATED" > {at - 86_400} AND dice('live.careless',
+                                a."ID") < 0.9 - 0.08 * p.delay THEN 1 / (24 * p.delay) ELSE 0 END
+                            ELSE CASE WHEN a."CREATED" > {at - 2 * 86_400} AND dice('live.ignored',
+                                a."ID") < 0.96 THEN 1 / 45.0 ELSE 0 END END AS rate
+                    FROM activity a JOIN duty d ON d.user_id = a."RESPONSIBLE_ID" JOIN live_person p ON p.user_id = a."RESPONSIBLE_ID"
+                        WHERE NOT a."COMPLETED"
                 ) WHERE {coin("activity", "id")} < rate
                 UNION ALL
                 SELECT 'pay', i."ID" FROM invoice i JOIN duty d ON d.user_id = i."ASSIGNED_BY_ID" JOIN deal r ON r."ID" = i."PARENT_ID_2"
-                WHERE i."STAGE_ID" = 'DT31_{INVOICE_PIPELINE}:S' AND r."STAGE_SEMANTIC_ID" = 'S' AND i."DATE_CREATE" > {at - 40 * 86_400} AND {coin("pay", 'i."ID"')} < 1 / 2400.0
+                WHERE i."STAGE_ID" = 'DT31_{INVOICE_PIPELINE}:S' AND r."STAGE_SEMANTIC_ID" = 'S' AND i."DATE_CREATE" > {at - 40 * 86_400}
+                    AND {coin("pay", 'i."ID"')} < 1 / 2400.0
                 UNION ALL
                 SELECT CASE WHEN opens_at >= {at} THEN 'arrive' ELSE 'depart' END, user_id FROM live_day
-                WHERE opens_at BETWEEN {at} AND {at + MINUTE - 1} AND {coin("arrive", "user_id")} < 0.96 OR opens_at + length BETWEEN {at} AND {at + MINUTE - 1}
+                WHERE opens_at BETWEEN {at} AND {at + MINUTE - 1} AND {coin("arrive", "user_id")} < 0.96 OR opens_at + length BETWEEN {at}
+                    AND {at + MINUTE - 1}
             )
-            SELECT {at} + floor(dice2('live.second.' || kind, subject, {number}) * {MINUTE})::BIGINT AS moment, kind, subject FROM happens ORDER BY ALL
+            SELECT {at} + floor(dice2('live.second.' || kind, subject, {number}) * {MINUTE})::BIGINT AS moment, kind,
+                subject FROM happens ORDER BY ALL
             """
         ).fetchall()  # fmt: skip
         return [Decision(*row) for row in rows]

@@ -242,7 +242,8 @@ def _work_days(shop: Workshop) -> None:
         f"""
         WITH leaves AS (
             -- two weeks of vacation in every half year, by preference in summer and around the New Year
-            SELECT user_id, 'Отпуск' AS name, pid * 64 + k AS key, DATE '{start}' + (k * 182 + 10 + whole('leave.at', pid * 64 + k, 150))::INTEGER AS first,
+            SELECT user_id, 'Отпуск' AS name, pid * 64 + k AS key, DATE '{start}' + (k * 182 + 10 + whole('leave.at', pid * 64 + k,
+                150))::INTEGER AS first,
                 13 AS more
             FROM backstage.person, generate_series(0, {half_years}) g(k) WHERE kind <> 'robot'
             UNION ALL
@@ -351,7 +352,8 @@ def _publish(shop: Workshop) -> None:
             CASE WHEN kind <> 'robot' THEN {shop.local_date("hired_at")} END AS "UF_EMPLOYMENT_DATE",
             -- some sit in two departments: the second is another one of sales
             CASE WHEN kind = 'seller' AND NOT is_head AND dice('user.two', pid) < 0.05
-                    THEN list_distinct([department_id, (SELECT min(department_id) FROM w_plan) + whole('user.second', pid, {shop.company.departments})]).list_sort()
+                    THEN list_distinct([department_id, (SELECT min(department_id) FROM w_plan) + whole('user.second', pid,
+                        {shop.company.departments})]).list_sort()
                 ELSE [department_id] END AS "UF_DEPARTMENT",
             CASE WHEN kind = 'robot' THEN '' ELSE (100 + user_id)::VARCHAR END AS "UF_PHONE_INNER",
             kind IN ('robot', 'director') AS "IS_ADMIN"
@@ -374,7 +376,8 @@ def _publish(shop: Workshop) -> None:
     shop.run(
         """
         INSERT INTO accessibility BY NAME
-        SELECT row_number() OVER (ORDER BY first, key) AS "ID", user_id AS "USER_ID", a.name AS "NAME", f.starts_at AS "FROM_AT", l.ends_at AS "TO_AT",
+        SELECT row_number() OVER (ORDER BY first, key) AS "ID", user_id AS "USER_ID", a.name AS "NAME", f.starts_at AS "FROM_AT",
+            l.ends_at AS "TO_AT",
             TRUE AS "SKIP_TIME", 'absent' AS "ACCESSIBILITY", 'absence' AS "EVENT_TYPE"
         FROM w_absence a JOIN w_day f ON f.on_date = a.first JOIN w_day l ON l.on_date = a.last ORDER BY "ID"
         """

@@ -41,7 +41,8 @@ def _segments(shop: Workshop) -> None:
     if shop.company.classic:
         leads = """
             UNION ALL
-            SELECT 1, l.lead_id, l.lk * 4, l.user_id, l.handed, l.x1 + CASE WHEN l.answered THEN 0.01 ELSE 0 END, greatest(l.x_talk, l.x1 + 0.02), l.t0, NOT l.answered,
+            SELECT 1, l.lead_id, l.lk * 4, l.user_id, l.handed, l.x1 + CASE WHEN l.answered THEN 0.01 ELSE 0 END, greatest(l.x_talk, l.x1 + 0.02),
+                l.t0, NOT l.answered,
                 r.contact_id, r.company_id, l.lk * 4, l.channel, l.x4 IS NULL, coalesce(l.x4, 1e8)
             FROM w_lead l JOIN w_lead_client r USING (lead_id) WHERE l.x1 IS NOT NULL
         """
@@ -97,15 +98,18 @@ def _contacts(shop: Workshop) -> None:
     shop.table(
         "w_touch",
         f"""
-        SELECT *, CASE WHEN reacts AND j = 0 THEN CASE WHEN channel LIKE '%|%' THEN {first_chat} WHEN channel = 'EMAIL' THEN CASE WHEN die < 0.6 THEN 'letter' ELSE 'dial' END ELSE {first} END
+        SELECT *, CASE WHEN reacts AND j = 0 THEN CASE WHEN channel LIKE '%|%' THEN {first_chat} WHEN channel = 'EMAIL' THEN CASE
+            WHEN die < 0.6 THEN 'letter' ELSE 'dial' END ELSE {first} END
             WHEN owner_type = 1 THEN {lead} ELSE {ordinary} END AS kind
         FROM (
-            SELECT owner_type, owner_id, seed * {ROOM} + j AS key, seed, j, n, user_id, handed, reacts, contact_id, company_id, phone_key, channel, forgotten, orderly, connect, talk, x_to, x_end,
+            SELECT owner_type, owner_id, seed * {ROOM} + j AS key, seed, j, n, user_id, handed, reacts, contact_id, company_id, phone_key, channel,
+                forgotten, orderly, connect, talk, x_to, x_end,
                 {_place("j")} AS x, {_place("(j + 1)")} AS next_x, dice2('talk.kind', seed, j) AS die
             FROM w_segment, generate_series(0, n - 1) g(j)
             UNION ALL
             -- after a sale some call to hear how it went
-            SELECT 2, deal_id, (dk * 4 + 2) * {ROOM} + 200 + j, dk * 4 + 2, 200 + j, 0, s.user_id, s.handed, FALSE, c.contact_id, c.company_id, c.phone_key, s.channel, FALSE, 0, p.connect, p.talk,
+            SELECT 2, deal_id, (dk * 4 + 2) * {ROOM} + 200 + j, dk * 4 + 2, 200 + j, 0, s.user_id, s.handed, FALSE, c.contact_id, c.company_id,
+                c.phone_key, s.channel, FALSE, 0, p.connect, p.talk,
                 s.x_closed, s.x_closed, s.x_closed + 1 + 17 * dice2('sale.after', dk, j), NULL, 0.45 * dice2('sale.kind', dk, j)
             FROM w_state s JOIN backstage.person p USING (user_id) JOIN w_client c USING (ck), generate_series(0, 1) g(j)
             WHERE s.sem = 'S' AND s.origin <> 'template' AND dice2('sale.cares', dk, j) < {0.42 * min(1.0, shop.company.talk)}
@@ -118,14 +122,19 @@ def _contacts(shop: Workshop) -> None:
     shop.table(
         "w_event",
         f"""
-        SELECT key, CASE WHEN kind IN ('dial', 'ring') THEN 'call' WHEN kind IN ('letter', 'answer') THEN 'mail' ELSE kind END AS kind, owner_type, owner_id,
-            contact_id, company_id, phone_key, actor AS user_id, CASE WHEN kind IN ('ring', 'answer') OR kind = 'chat' AND key % {ROOM} > 0 AND dice('chat.side', key) < 0.6 THEN 1 ELSE 2 END AS direction,
+        SELECT key, CASE WHEN kind IN ('dial', 'ring') THEN 'call' WHEN kind IN ('letter', 'answer') THEN 'mail' ELSE kind END AS kind, owner_type,
+            owner_id,
+            contact_id, company_id, phone_key, actor AS user_id, CASE WHEN kind IN ('ring',
+                'answer') OR kind = 'chat' AND key % {ROOM} > 0 AND dice('chat.side', key) < 0.6 THEN 1 ELSE 2 END AS direction,
             {connected} AS connected, {_seconds("key", "talk", connected)} AS seconds,
-            CASE WHEN kind = 'dial' THEN CASE WHEN dice('call.callback', key) < 0.03 THEN 4 ELSE 1 END WHEN kind = 'ring' THEN CASE WHEN dice('call.queue', key) < 0.1 THEN 3 ELSE 2 END END AS call_type,
-            t AS starts_at, t + CASE WHEN kind IN ('dial', 'ring') THEN seconds + whole('call.rings', key, 25) WHEN kind = 'chat' THEN 300 + whole('chat.long', key, 2400) ELSE 0 END AS ends_at,
+            CASE WHEN kind = 'dial' THEN CASE WHEN dice('call.callback', key) < 0.03 THEN 4 ELSE 1 END WHEN kind = 'ring' THEN CASE
+                WHEN dice('call.queue', key) < 0.1 THEN 3 ELSE 2 END END AS call_type,
+            t AS starts_at, t + CASE WHEN kind IN ('dial', 'ring') THEN seconds + whole('call.rings', key,
+                25) WHEN kind = 'chat' THEN 300 + whole('chat.long', key, 2400) ELSE 0 END AS ends_at,
             CASE WHEN kind = 'chat' THEN t ELSE ends_at END AS created_at, NULL::BIGINT AS due_at,
             -- an incoming letter waits for its answer, sometimes for ever
-            CASE WHEN kind = 'answer' THEN CASE WHEN dice('mail.answered', key) < 0.9 + 0.08 * orderly THEN CASE WHEN ends_at + waiting('mail.answer', key, 7200) <= {shop.now} THEN ends_at + waiting('mail.answer', key, 7200)::BIGINT END END ELSE ends_at END AS done_at,
+            CASE WHEN kind = 'answer' THEN CASE WHEN dice('mail.answered', key) < 0.9 + 0.08 * orderly THEN CASE WHEN ends_at + waiting('mail.answer',
+                key, 7200) <= {shop.now} THEN ends_at + waiting('mail.answer', key, 7200)::BIGINT END END ELSE ends_at END AS done_at,
             FALSE AS automatic, channel, actor AS author_id
         FROM ({placed(source, columns)}) WHERE ends_at <= {shop.now}
         """,
@@ -148,7 +157,8 @@ def _plans(shop: Workshop) -> None:
     source = f"""
         SELECT *, least({done}, x_end + CASE WHEN kind = 'meeting' THEN 1e8 ELSE 0.004 END) AS done_x, done_x > x_end AND kind <> 'meeting' AS swept
         FROM (
-            SELECT owner_type, owner_id, key + 64 AS key, j, n, user_id, handed, contact_id, company_id, phone_key, channel, forgotten, orderly, x_end, x + 0.006 AS x,
+            SELECT owner_type, owner_id, key + 64 AS key, j, n, user_id, handed, contact_id, company_id, phone_key, channel, forgotten, orderly,
+                x_end, x + 0.006 AS x,
                 CASE WHEN forgotten AND j = n - 1 THEN x + 0.5 + waiting('plan.far', key, 2)
                     WHEN kind = 'meeting' THEN floor(x) + 1 + whole('meeting.when', key, 4) + (floor(2 + 12 * dice('meeting.hour', key)) / 18)
                     ELSE next_x END AS next_x,
@@ -209,11 +219,13 @@ def _first_knocks(shop: Workshop) -> None:
     shop.run(
         f"""
         INSERT INTO w_event BY NAME
-        SELECT (seed * 4 + 3) * {ROOM} AS key, {kind} AS kind, owner_type, owner_id, c.contact_id, c.company_id, seed AS phone_key, q.user_id, 1 AS direction, answered AS connected,
+        SELECT (seed * 4 + 3) * {ROOM} AS key, {kind} AS kind, owner_type, owner_id, c.contact_id, c.company_id, seed AS phone_key, q.user_id,
+            1 AS direction, answered AS connected,
             {_seconds("seed", "p.talk", "answered")} AS seconds, CASE WHEN channel = 'CALL' THEN 2 END AS call_type,
             -- the lead is made while the call lasts
             t0 - CASE WHEN channel = 'CALL' THEN 12 + whole('call.rings', seed, 20) ELSE 0 END AS starts_at,
-            CASE WHEN channel = 'CALL' THEN t0 + seconds WHEN channel LIKE '%|%' AND t <= {shop.now} THEN least({shop.now}, t + 600) ELSE t0 END AS ends_at,
+            CASE WHEN channel = 'CALL' THEN t0 + seconds WHEN channel LIKE '%|%' AND t <= {shop.now} THEN least({shop.now},
+                t + 600) ELSE t0 END AS ends_at,
             CASE WHEN channel = 'CALL' THEN t0 + seconds ELSE t0 END AS created_at, NULL::BIGINT AS due_at,
             CASE WHEN answered THEN t0 + seconds WHEN t <= {shop.now} THEN greatest(t, t0) END AS done_at, FALSE AS automatic, channel
         FROM ({placed_first}) q JOIN backstage.person p ON p.user_id = q.user_id LEFT JOIN {client} c ON c.ck = seed
@@ -244,7 +256,8 @@ def _colleagues(shop: Workshop) -> None:
             l.t0 + 120 + whole('colleague.after', l.lk, 1200) AS starts_at, starts_at + seconds + 12 AS ends_at,
             ends_at AS created_at, ends_at AS done_at, FALSE AS automatic
         FROM w_lead l JOIN w_lead_client r USING (lead_id) JOIN backstage.person p ON p.user_id = l.user_id
-        JOIN w_size z ON z.department_id = p.department_id JOIN w_member m ON m.department_id = p.department_id AND m.place = floor(dice('colleague.who', l.lk) * z.size)::BIGINT
+        JOIN w_size z ON z.department_id = p.department_id JOIN w_member m ON m.department_id = p.department_id
+            AND m.place = floor(dice('colleague.who', l.lk) * z.size)::BIGINT
         JOIN backstage.work_day d ON d.user_id = m.user_id AND l.t0 >= d.opens_at AND l.t0 + 1400 < d.opens_at + d.length
         WHERE dice('colleague.rings', l.lk) < 0.05 AND NOT l.answered AND m.user_id <> l.user_id AND ends_at <= {shop.now}
         """
@@ -263,13 +276,16 @@ def _strangers(shop: Workshop) -> None:
         "w_stranger",
         f"""
         WITH cold AS (
-            SELECT d.user_id * 4096 + d.n AS seed, d.user_id, d.n, d.opens_at, d.length, p.connect, p.talk, floor({trades} * p.dials * {talk} * (0.4 + 1.2 * dice2('cold.much', p.pid, d.n)))::BIGINT AS dials
+            SELECT d.user_id * 4096 + d.n AS seed, d.user_id, d.n, d.opens_at, d.length, p.connect, p.talk,
+                floor({trades} * p.dials * {talk} * (0.4 + 1.2 * dice2('cold.much', p.pid, d.n)))::BIGINT AS dials
             FROM backstage.work_day d JOIN backstage.person p USING (user_id) WHERE d.opens_at BETWEEN {shop.since} AND {shop.now}
         )
-        SELECT -(seed * 64 + j) * 4 AS key, user_id, opens_at + (length * along({WORK.knots}, dice2('cold.hour', seed, j)))::BIGINT AS t, 'dial' AS kind, TRUE AS on_duty, connect * 0.8 AS connect, talk * 0.75 AS talk
+        SELECT -(seed * 64 + j) * 4 AS key, user_id, opens_at + (length * along({WORK.knots}, dice2('cold.hour', seed, j)))::BIGINT AS t,
+            'dial' AS kind, TRUE AS on_duty, connect * 0.8 AS connect, talk * 0.75 AS talk
         FROM cold, generate_series(1, least(dials, 63)) g(j)
         UNION ALL
-        SELECT -r.key * 4 - 1, r.user_id, r.asked_at, CASE WHEN dice('stranger.kind', r.key) < 0.9 THEN 'ring' WHEN dice('stranger.kind', r.key) < 0.97 THEN CASE WHEN r.asked_at < d.opens_at + d.length THEN 'inside' ELSE 'ring' END ELSE 'notice' END,
+        SELECT -r.key * 4 - 1, r.user_id, r.asked_at, CASE WHEN dice('stranger.kind', r.key) < 0.9 THEN 'ring' WHEN dice('stranger.kind',
+            r.key) < 0.97 THEN CASE WHEN r.asked_at < d.opens_at + d.length THEN 'inside' ELSE 'ring' END ELSE 'notice' END,
             coalesce(r.asked_at < d.opens_at + d.length, FALSE), 0.84, p.talk * 0.8
         FROM ({drawn(f"SELECT {1 << 30} + k AS key, 'ring' AS kind FROM generate_series(1, {incoming}) g(k)")}) r
         JOIN backstage.person p ON p.user_id = r.user_id ASOF LEFT JOIN backstage.work_day d ON d.user_id = r.user_id AND r.asked_at >= d.opens_at
@@ -280,15 +296,20 @@ def _strangers(shop: Workshop) -> None:
         f"""
         INSERT INTO w_event BY NAME
         WITH known AS (
-            SELECT s.*, CASE WHEN kind <> 'inside' AND dice('stranger.known', s.key) < 0.5 THEN 1 + floor(dice('stranger.who', s.key) * b.place)::BIGINT END AS place
+            SELECT s.*, CASE WHEN kind <> 'inside' AND dice('stranger.known', s.key) < 0.5 THEN 1 + floor(dice('stranger.who',
+                s.key) * b.place)::BIGINT END AS place
             FROM w_stranger s LEFT JOIN w_known b ON b.day = s.t // 86400
         )
-        SELECT k.key, 'call' AS kind, CASE WHEN c.contact_id IS NOT NULL THEN 3 WHEN c.company_id IS NOT NULL THEN 4 END AS owner_type, coalesce(c.contact_id, c.company_id) AS owner_id,
-            c.contact_id, c.company_id, coalesce(c.phone_key, 60000000 + abs(k.key) % 20000000) AS phone_key, k.user_id, CASE WHEN k.kind = 'ring' THEN 1 ELSE 2 END AS direction,
-            CASE k.kind WHEN 'notice' THEN dice('call.connects', k.key) < 0.7 WHEN 'inside' THEN dice('call.connects', k.key) < 0.9 ELSE (k.on_duty OR k.kind = 'dial') AND dice('call.connects', k.key) < k.connect END AS connected,
+        SELECT k.key, 'call' AS kind, CASE WHEN c.contact_id IS NOT NULL THEN 3 WHEN c.company_id IS NOT NULL THEN 4 END AS owner_type,
+            coalesce(c.contact_id, c.company_id) AS owner_id,
+            c.contact_id, c.company_id, coalesce(c.phone_key, 60000000 + abs(k.key) % 20000000) AS phone_key, k.user_id,
+                CASE WHEN k.kind = 'ring' THEN 1 ELSE 2 END AS direction,
+            CASE k.kind WHEN 'notice' THEN dice('call.connects', k.key) < 0.7 WHEN 'inside' THEN dice('call.connects',
+                k.key) < 0.9 ELSE (k.on_duty OR k.kind = 'dial') AND dice('call.connects', k.key) < k.connect END AS connected,
             CASE WHEN k.kind = 'notice' AND connected THEN 12 ELSE {_seconds("k.key", "k.talk", "connected")} END AS seconds,
             CASE k.kind WHEN 'ring' THEN CASE WHEN dice('call.queue', k.key) < 0.12 THEN 3 ELSE 2 END WHEN 'notice' THEN 5 ELSE 1 END AS call_type,
-            k.t AS starts_at, k.t + seconds + whole('call.rings', k.key, 25) AS ends_at, ends_at AS created_at, NULL::BIGINT AS due_at, CASE WHEN direction = 2 OR connected THEN ends_at END AS done_at, FALSE AS automatic,
+            k.t AS starts_at, k.t + seconds + whole('call.rings', k.key, 25) AS ends_at, ends_at AS created_at, NULL::BIGINT AS due_at,
+                CASE WHEN direction = 2 OR connected THEN ends_at END AS done_at, FALSE AS automatic,
             CASE WHEN k.kind = 'inside' THEN 'inside' END AS channel
         FROM known k LEFT JOIN w_client c USING (place)
         WHERE ends_at <= {shop.now} AND ({clients} > 0 OR k.place IS NULL)
@@ -307,13 +328,15 @@ def _returns(shop: Workshop) -> None:
     source = f"""
         SELECT *, seen_x + around2('return.wait', key, g.again, 0.045 * delay, 1.1) + 0.06 * g.again AS x, g.again
         FROM ({missed}), generate_series(0, 1) g(again)
-        WHERE dice('return.cares', key) < 0.86 - 0.08 * delay AND (g.again = 0 OR dice('return.first', key) >= connect + 0.15 AND dice('return.second', key) < 0.7)
+        WHERE dice('return.cares', key) < 0.86 - 0.08 * delay AND (g.again = 0 OR dice('return.first',
+            key) >= connect + 0.15 AND dice('return.second', key) < 0.7)
     """
     columns = "e.key, e.owner_type, e.owner_id, e.contact_id, e.company_id, e.phone_key, e.connect, e.again, e.channel"
     shop.table(
         "w_return",
         f"""
-        SELECT q.*, p.talk, CASE WHEN again = 0 THEN dice('return.first', key) < q.connect + 0.15 ELSE dice('return.reached', key) < q.connect END AS connected,
+        SELECT q.*, p.talk, CASE WHEN again = 0 THEN dice('return.first', key) < q.connect + 0.15 ELSE dice('return.reached',
+            key) < q.connect END AS connected,
             {_seconds("key + again", "p.talk", "connected")} AS seconds
         FROM ({placed(source, columns)}) q JOIN backstage.person p ON p.user_id = q.actor
         """,
@@ -321,8 +344,10 @@ def _returns(shop: Workshop) -> None:
     shop.run(
         f"""
         INSERT INTO w_event BY NAME
-        SELECT key * 2 + again + {1 << 55} AS key, 'call' AS kind, owner_type, owner_id, contact_id, company_id, phone_key, actor AS user_id, 2 AS direction, connected, seconds,
-            CASE WHEN dice('return.robot', key) < 0.06 THEN 4 ELSE 1 END AS call_type, t AS starts_at, t + seconds + whole('call.rings', key + again, 25) AS ends_at,
+        SELECT key * 2 + again + {1 << 55} AS key, 'call' AS kind, owner_type, owner_id, contact_id, company_id, phone_key, actor AS user_id,
+            2 AS direction, connected, seconds,
+            CASE WHEN dice('return.robot', key) < 0.06 THEN 4 ELSE 1 END AS call_type, t AS starts_at, t + seconds + whole('call.rings', key + again,
+                25) AS ends_at,
             ends_at AS created_at, ends_at AS done_at, FALSE AS automatic
         FROM w_return WHERE ends_at <= {shop.now}
         """
