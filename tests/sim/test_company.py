@@ -86,7 +86,7 @@ def test_dismissed_people_left_deals_behind(town) -> None:
 
 @pytest.mark.parametrize(
     ("managers", "departments", "months", "deals"),
-    [(1, 1, 1, 3), (1, 1, 1, 0), (1, 1, 2, 1), (2, 2, 1, 17), (5, 5, 14, 100), (9, 1, 3, None), (130, 14, 1, 900)],
+    [(1, 1, 1, 3), (1, 1, 1, 0), (1, 1, 2, 1), (2, 2, 1, 17), (5, 5, 14, 100), (3, 1, 3, None), (130, 14, 1, 900)],
 )
 def test_any_size_builds_with_exactly_the_deals_asked_for(
     managers: int, departments: int, months: int, deals: int | None
@@ -103,12 +103,12 @@ def test_any_size_builds_with_exactly_the_deals_asked_for(
 
 def test_five_thousand_managers_fit(  # the scaled-down check: many people, few records
 ) -> None:
-    connection = built(managers=5000, departments=60, months=1, deals=4000, talk=0.02)
+    connection = built(managers=5000, departments=60, months=1, deals=2000, talk=0.01)
     assert 5000 == one(
         connection,
         """SELECT count(*) FROM "user" u WHERE u."ACTIVE" AND list_has_any("UF_DEPARTMENT", (SELECT list(d."ID") FROM department d WHERE d."PARENT" IN (SELECT "ID" FROM department WHERE "PARENT" = 3) OR d."PARENT" = 3))""",
     )
-    assert 4000 == one(connection, "SELECT count(*) FROM deal")
+    assert 2000 == one(connection, "SELECT count(*) FROM deal")
 
 
 def test_the_simple_mode_has_no_leads(town) -> None:

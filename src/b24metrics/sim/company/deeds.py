@@ -7,6 +7,7 @@ away) and nothing else; stages and edits move DATE_MODIFY.
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 from b24metrics.sim import names
 from b24metrics.sim.company.contacts import Contacts
@@ -228,16 +229,16 @@ class Deeds:
         )
         self.ledger.history(INVOICE, number, 3, INVOICE_PIPELINE, "S", prefix + "P", at)
         paid = self.ledger.record(
-            'SELECT coalesce(sum("SUM") FILTER ("PAID"), 0) AS sum FROM payment WHERE "OWNER_TYPE_ID" = 31 AND "OWNER_ID" = ?',
+            """SELECT coalesce(sum("SUM") FILTER ("PAID"), 0) AS already FROM payment WHERE "OWNER_TYPE_ID" = 31 AND "OWNER_ID" = ?""",
             number,
         )
+        rest = Decimal(str(invoice["OPPORTUNITY"])) - Decimal(str(paid["already"] if paid else 0))
         self.ledger.insert(
             "payment",
             {
                 "ID": self.ledger.numbers.next_id("payment"), "OWNER_TYPE_ID": INVOICE, "OWNER_ID": number,
-                "ACCOUNT_NUMBER": f"{number}/2", "PAID": True, "DATE_PAID": at, "EMP_PAID_ID": user,
-                "SUM": invoice["OPPORTUNITY"] - paid["sum"] if paid else invoice["OPPORTUNITY"],
-                "CURRENCY": invoice["CURRENCY_ID"], "PAY_SYSTEM_NAME": "Безналичный расчёт",  # type: ignore[operator]
+                "ACCOUNT_NUMBER": f"{number}/2", "PAID": True, "DATE_PAID": at, "EMP_PAID_ID": user, "SUM": rest,
+                "CURRENCY": invoice["CURRENCY_ID"], "PAY_SYSTEM_NAME": "Безналичный расчёт",
             },
             at,
         )  # fmt: skip
