@@ -80,6 +80,7 @@ SHARES = [
     ("activities without a deadline", "activity", '"DEADLINE" IS NULL AND "PROVIDER_ID" = \'CRM_TODO\'', 0.002, 0.03),
     ("activities completed by the robot", "activity", '"STATUS" = 3', 0.005, 0.1),
     ("no-shows", "activity", f'"PROVIDER_ID" = \'CRM_MEETING\' AND NOT "COMPLETED" AND "START_TIME" < {NOW}', 0.0005, 0.01),
+    ("busy times that are no absence", "accessibility", "\"ACCESSIBILITY\" = 'busy'", 0.02, 0.7),
     ("people in two departments", '"user"', 'len("UF_DEPARTMENT") = 2', 0.005, 0.15),
     ("people without a zone", '"user"', '"TIME_ZONE" = \'\'', 0.2, 0.6),
     ("people in another zone", '"user"', "\"TIME_ZONE\" NOT IN ('', 'Europe/Moscow')", 0.05, 0.3),

@@ -49,7 +49,7 @@ def _by_kind(values: dict[str, int] | dict[str, str], otherwise: str) -> str:
 
 
 def build(shop: Workshop) -> None:
-    """Fill ``activity``, ``activity_binding``, ``phone_call``, ``openline_session``, ``openline_message``, ``task``, ``timeline_comment``."""
+    """Fill ``activity``, ``activity_binding``, ``phone_call``, ``openline_session``, ``openline_message``, ``task``, ``timeline_comment``, busy times."""
     shop.table(
         "w_chat",
         "SELECT key, row_number() OVER (ORDER BY created_at, key) AS session_id FROM w_event WHERE kind = 'chat'",
@@ -64,6 +64,7 @@ def build(shop: Workshop) -> None:
         """,
     )
     _activities(shop)
+    _busy(shop)
     _bindings(shop)
     _phone_calls(shop)
     _chats(shop)
@@ -160,6 +161,18 @@ def _activities(shop: Workshop) -> None:
             direction = 1 AND kind IN ('call', 'mail', 'chat', 'form') AS "IS_INCOMING_CHANNEL",
             CASE WHEN {_transcribed("key")} THEN pick({listed(names.REMARKS)}, 'call.words', key) END AS "TRANSCRIPTION"
         FROM w_activity
+        """
+    )
+
+
+def _busy(shop: Workshop) -> None:
+    """Meetings of these weeks stand in the calendar too: busy, which is not an absence."""
+    shop.run(
+        f"""
+        INSERT INTO accessibility BY NAME
+        SELECT (SELECT coalesce(max("ID"), 0) FROM accessibility) + row_number() OVER (ORDER BY created_at, key) AS "ID", user_id AS "USER_ID",
+            'Встреча с клиентом' AS "NAME", starts_at AS "FROM_AT", ends_at AS "TO_AT", 'busy' AS "ACCESSIBILITY"
+        FROM w_event WHERE kind = 'meeting' AND starts_at > {shop.now} - 14 * 86400 ORDER BY "ID"
         """
     )
 
