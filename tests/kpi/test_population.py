@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from b24metrics.errors import ConfigError, NothingMirrored
-from b24metrics.kpi import DEPARTMENT, KPIS, MANAGER, Grain, KpiOptions, Snapshot, WindowId, evaluate
+from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Grain, KpiOptions, Snapshot, WindowId, evaluate
 from b24metrics.kpi.options import ClosedAtSource
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
@@ -503,6 +503,19 @@ def test_a_backfill_under_way_gives_no_numbers(store: DuckStore) -> None:
     snapshot = evaluate(store, PORTAL, now=NOW)
 
     assert {"calls_count", "talk_time_total_seconds"} == {sample.kpi.id for sample in snapshot.samples}
+
+
+@pytest.mark.parametrize(("error", "silent"), [(None, True), ("no right to see them", False)])
+def test_half_a_history_of_stages_is_waited_for(store: DuckStore, error: str | None, silent: bool) -> None:
+    """When a deal was won follows from its moves: none at all have a fallback, half of them would mislead."""
+    company = Company().staff()
+    company.deal(moves=WON)
+    company.pour(store)
+    store.execute("UPDATE feed_state SET backfilled_at = NULL, error = ? WHERE feed = 'deal_moves'", [error])
+    snapshot = evaluate(store, PORTAL, now=NOW)
+
+    assert silent == (snapshot.absent.get("revenue_won") == ("deal_moves",))
+    assert silent == (not snapshot.of(KPIS["revenue_won"], COMPANY))
 
 
 def test_without_the_people_there_is_still_a_company(store: DuckStore) -> None:

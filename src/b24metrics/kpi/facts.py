@@ -46,11 +46,13 @@ class View:
     Attributes:
         name: of the temporary table that it becomes. needs: views that it reads. feeds: those without which its rows mean
             nothing, by their names in ``feed_state``; "requests" stands for leads or deals, whichever new requests are.
+        waits_for: feeds that it can do without, but not with half of: while their past is being copied there are no rows.
     """
 
     name: str
     sql: str
     feeds: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
     needs: tuple[View, ...] = ()
 
 
@@ -210,6 +212,7 @@ LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.se
 LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
 """,
     feeds=("deals",),
+    waits_for=("deal_moves",),
     needs=(DEALS, DEAL_STAYS, BORN_CLOSED),
     kind="deal",
 )
@@ -450,6 +453,7 @@ LEFT JOIN reactions AS a ON a.entity_type_id = r.entity_type_id AND a.id = r.id
 WHERE NOT coalesce(a.born_in_talk, FALSE)
 """,
     feeds=("requests", "activities"),
+    waits_for=("deal_moves", "lead_moves", "phone_calls"),
     needs=(ASKED_FOR, TOUCHES),
     kind="request",
     refine=Refinement(("manager_id", "happened_at", "waited_until"), ("working_seconds",), waiting),

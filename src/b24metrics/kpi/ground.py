@@ -110,6 +110,12 @@ class Ground:
         return frozenset(name for (name,) in found)
 
     @cached_property
+    def copying(self) -> frozenset[str]:
+        """Names of the feeds whose past is being copied; one that failed is not waited for."""
+        found = self._rows("SELECT feed FROM feed_state WHERE portal = ? AND backfilled_at IS NULL AND error IS NULL")
+        return frozenset(name for (name,) in found)
+
+    @cached_property
     def classic(self) -> bool:
         """Whether new requests are leads."""
         if self.options.lead_mode is not LeadMode.AUTO:
@@ -120,8 +126,12 @@ class Ground:
         return bool(self._rows("SELECT 1 FROM leads WHERE portal = ? AND deleted_at IS NULL LIMIT 1"))
 
     def missing(self, views: Iterable[View]) -> tuple[str, ...]:
-        """Feeds that these views need and that were not copied."""
-        needed = {feed for view in views for feed in view.feeds}
+        """Feeds that these views need, or would have half of, and that were not copied."""
+        needed, awaited = set[str](), set[str]()
+        for view in views:
+            needed.update(view.feeds)
+            awaited.update(view.waits_for)
+        needed |= awaited & self.copying
         if "requests" in needed:
             needed = needed - {"requests"} | {"leads" if self.classic else "deals"}
         return tuple(sorted(needed - self.feeds))
