@@ -143,6 +143,7 @@ def test_absences_are_instants_in_each_persons_zone(world: World, store: DuckSto
     at = datetime(2025, 3, 17, tzinfo=UTC)
     found = store.rows("SELECT user_id, id, starts_at, ends_at FROM absences ORDER BY ALL")
     assert {2: -3, 3: -6} == {user: (start - at) / timedelta(hours=1) for user, number, start, _ in found if number < 3}
+    assert {timedelta(days=2)} == {end - start for _, number, start, end in found if number < 3}
     assert [(2, 3, at + timedelta(hours=10), at + timedelta(hours=12))] == [row for row in found if row[1] == 3]
     assert {1, 2, 3} == {number for _, number, _, _ in found}
 

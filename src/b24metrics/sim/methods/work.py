@@ -79,6 +79,8 @@ def _shown_event(call: Call, row: Mapping[str, object]) -> dict[str, object]:
     zone = call.session.zone
     low, high = (datetime.fromtimestamp(php.integer(row[name]), zone) for name in ("FROM_AT", "TO_AT"))
     offset = low.utcoffset() or timedelta()
+    if row["SKIP_TIME"]:
+        high -= timedelta(days=1)  # stored half-open; whole days are told with their last day included
     form = "%d.%m.%Y" if row["SKIP_TIME"] else "%d.%m.%Y %H:%M:%S"
     return {
         "ID": str(row["ID"]),
@@ -86,7 +88,7 @@ def _shown_event(call: Call, row: Mapping[str, object]) -> dict[str, object]:
         "DATE_FROM": low.strftime(form),
         "DATE_TO": high.strftime(form),
         "DATE_FROM_TS_UTC": str(row["FROM_AT"]),
-        "DATE_TO_TS_UTC": str(row["TO_AT"]),
+        "DATE_TO_TS_UTC": str(int(high.timestamp())),
         "~USER_OFFSET_FROM": int(offset.total_seconds()),
         "~USER_OFFSET_TO": int(offset.total_seconds()),
         "DT_SKIP_TIME": "Y" if row["SKIP_TIME"] else "N",
