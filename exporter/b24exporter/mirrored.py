@@ -96,6 +96,8 @@ class Mirrored:
         assert self.sync is not None
         if self._copying is None and self._wants_backfill():
             self._tried_at = self._clock.monotonic()
+            # Directories first: a win is frozen at the rate that is known when its deal is first read.
+            await self.sync.round()
             self._copying = asyncio.create_task(self._copy(self.sync))
             await self._first_patience(self._copying)
         if self._copying is not None and self._copying.done():

@@ -92,7 +92,7 @@ def test_the_past_is_copied_once_then_only_rounds(source: Mirrored, stub: Stub) 
     """A complete mirror costs one request per round."""
     catching_up(source, times=3)
 
-    assert ["backfill", "round", "round", "round"] == stub.calls
+    assert ["round", "backfill", "round", "round", "round"] == stub.calls
 
 
 def test_a_long_backfill_does_not_hold_up_rounds(source: Mirrored, stub: Stub, clock: HandClock) -> None:
@@ -108,7 +108,7 @@ def test_a_long_backfill_does_not_hold_up_rounds(source: Mirrored, stub: Stub, c
     stub.on_backfill = long
     catching_up(source, times=3)
 
-    assert ["backfill", "round", "round", "round"] == stub.calls
+    assert ["round", "backfill", "round", "round", "round"] == stub.calls
     assert FIRST_WAIT == clock.elapsed
     assert ["cancelled"] == ended
 
@@ -142,7 +142,7 @@ def test_a_broken_backfill_breaks_the_round_and_begins_again(source: Mirrored, s
         with pytest.raises(Unreachable, match="does not answer"):
             catching_up(source)
 
-    assert ["backfill", "backfill"] == stub.calls
+    assert ["round", "backfill", "round", "backfill"] == stub.calls
 
 
 def test_feeds_are_told_with_what_is_missing_and_how_often_they_are_due(source: Mirrored, stub: Stub) -> None:
