@@ -18,7 +18,7 @@ import typer
 
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.errors import ConfigError
+from b24metrics.errors import ConfigError, NothingMirrored
 
 if TYPE_CHECKING:
     from b24metrics.mirror.sync import FeedStatus, Report
@@ -230,6 +230,8 @@ def plan(
     with console.doors():
         settings = settings_of(config, mirror=mirror)
         plans = read_plans(file)
+        if not settings.mirror.path.exists():  # opening it for writing would leave an empty mirror behind
+            raise NothingMirrored(f"There is no mirror {settings.mirror.path} yet: run `b24metrics sync` first.")
         store = DuckStore(settings.mirror.path)
         try:
             load_plans(store, which_portal(store, portal), plans)

@@ -184,3 +184,12 @@ def test_a_mirror_in_use_is_told_from_a_broken_one(run: Callable[..., Said], por
         is_a_sentence(run("status", "--mirror", "m.duckdb"), "another")
     finally:
         holder.communicate()
+
+
+def test_plans_without_a_mirror_leave_nothing_behind(run: Callable[..., Said], tmp_path: Path) -> None:
+    """A mistyped path makes no empty mirror."""
+    (tmp_path / "plans.csv").write_text("level,subject_id,month,amount\nT,0,2026-03,5\n", encoding="utf-8")
+
+    is_a_sentence(run("plan", "plans.csv", "--mirror", "none.duckdb"), "none.duckdb", "sync")
+
+    assert not (tmp_path / "none.duckdb").exists()
