@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from b24metrics.arguments import CaFile, ConfigFile, MirrorFile, WebhookAddress
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
 from b24metrics.console import backfill_meter, doors, enter, say
@@ -27,19 +28,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", envvar="B24_CONFIG", help="Settings file (TOML). Everything works without one."),
-]
-WebhookAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--webhook",
-        help="Address of an inbound webhook. Better: the environment variable B24_WEBHOOK.",
-        show_default=False,
-    ),
-]
-MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The local copy. Default: b24metrics.duckdb")]
 Listen = Annotated[
     str | None,
     typer.Option(
@@ -52,9 +40,6 @@ Listen = Annotated[
 WebConfigFile = Annotated[
     Path | None,
     typer.Option("--web-config", help="TLS, client certificates and users, in the format of Prometheus's exporters."),
-]
-CaFile = Annotated[
-    Path | None, typer.Option("--ca", help="Certificates to trust instead of the usual ones (own portal).")
 ]
 Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks, for reports of defects.")]
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from b24metrics.arguments import CaFile, ConfigFile, MirrorFile, WebhookAddress
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
 from b24metrics.errors import ConfigError, NothingMirrored
@@ -35,24 +36,8 @@ app = typer.Typer(
     add_completion=True,
 )
 
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", envvar="B24_CONFIG", help="Settings file (TOML). Everything works without one."),
-]
-WebhookAddress = Annotated[
-    str | None,
-    typer.Option(
-        "--webhook",
-        help="Address of an inbound webhook. Better: the environment variable B24_WEBHOOK.",
-        show_default=False,
-    ),
-]
-MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The local copy. Default: b24metrics.duckdb")]
 PortalName = Annotated[
     str | None, typer.Option(help="Which portal, where the mirror holds several: its host.", show_default=False)
-]
-CaFile = Annotated[
-    Path | None, typer.Option("--ca", help="Certificates to trust instead of the usual ones (own portal).")
 ]
 
 
