@@ -23,6 +23,7 @@ _PLAIN = {
     "BIGINT": pa.int64(),
     "INTEGER": pa.int32(),
     "BOOLEAN": pa.bool_(),
+    "DOUBLE PRECISION": pa.float64(),
     "DATE": pa.date32(),
     "TIMESTAMPTZ": pa.timestamp("us", "UTC"),
 }

@@ -192,6 +192,7 @@ PHONE_CALLS = Table(
         "user_id": "BIGINT",
         "line": "VARCHAR",
         "phone_number": "VARCHAR",
+        "phone_key": "VARCHAR",  # the number as ``mirror.phones`` makes it: equal for one line, however it was dialled
         "duration_seconds": "INTEGER",
         "started_at": "TIMESTAMPTZ",
         "failed_code": "VARCHAR",  # 200, 304, 603-S, OTHER …
@@ -274,9 +275,266 @@ DEAL_CLOSINGS = Table(
         "deal_id": "BIGINT",
         "semantics": "VARCHAR",
         "manager_id": "BIGINT",
+        "department_id": "BIGINT",  # the manager's primary one at the time
+        "opportunity": "DECIMAL(18,2)",
+        "currency_id": "VARCHAR",
         "rate": "DECIMAL(18,6)",
         "rate_count": "INTEGER",
         "observed_at": "TIMESTAMPTZ",
+    },
+    tombstone=False,
+)
+
+QUOTES = Table(
+    "quotes",
+    ("id",),
+    {
+        "id": "BIGINT",
+        "title": "VARCHAR",
+        "stage_id": "VARCHAR",  # a status of the directory QUOTE_STATUS, which knows its semantics
+        "opportunity": "DECIMAL(18,2)",
+        "currency_id": "VARCHAR",
+        "assigned_by_id": "BIGINT",
+        "created_by_id": "BIGINT",
+        "modified_by_id": "BIGINT",
+        "created_at": "TIMESTAMPTZ",
+        "modified_at": "TIMESTAMPTZ",
+        "begins_on": "DATE",
+        "closes_on": "DATE",
+        "closed": "BOOLEAN",
+        "lead_id": "BIGINT",
+        "deal_id": "BIGINT",
+        "company_id": "BIGINT",
+        "contact_id": "BIGINT",
+    },
+)
+
+INVOICES = Table(
+    "invoices",  # smart invoices
+    ("id",),
+    {
+        "id": "BIGINT",
+        "title": "VARCHAR",
+        "pipeline_id": "INTEGER",
+        "stage_id": "VARCHAR",  # a status of the directory SMART_INVOICE_STAGE_<n>, which knows its semantics
+        "opportunity": "DECIMAL(18,2)",
+        "currency_id": "VARCHAR",
+        "assigned_by_id": "BIGINT",
+        "created_by_id": "BIGINT",
+        "modified_by_id": "BIGINT",
+        "moved_by_id": "BIGINT",
+        "created_at": "TIMESTAMPTZ",
+        "modified_at": "TIMESTAMPTZ",
+        "moved_at": "TIMESTAMPTZ",
+        "begins_on": "DATE",
+        "due_on": "DATE",
+        "deal_id": "BIGINT",
+        "quote_id": "BIGINT",
+        "company_id": "BIGINT",
+        "contact_id": "BIGINT",
+    },
+)
+
+PAYMENTS = Table(
+    "payments",  # of invoices
+    ("id",),
+    {
+        "id": "BIGINT",
+        "owner_type_id": "INTEGER",
+        "owner_id": "BIGINT",
+        "paid": "BOOLEAN",
+        "paid_at": "TIMESTAMPTZ",
+        "amount": "DECIMAL(18,2)",
+        "currency_id": "VARCHAR",
+        "rate": "DECIMAL(18,6)",  # observed: that of its currency when it was first seen paid
+        "rate_count": "INTEGER",
+    },
+    tombstone=False,
+    observed=("rate", "rate_count"),
+)
+
+PRODUCT_ROWS = Table(
+    "product_rows",  # of won deals
+    ("owner_type_id", "owner_id", "id"),
+    {
+        "owner_type_id": "INTEGER",
+        "owner_id": "BIGINT",
+        "id": "BIGINT",
+        "product_id": "BIGINT",
+        "product_name": "VARCHAR",
+        "quantity": "DECIMAL(18,4)",
+        "price": "DECIMAL(18,4)",  # of one unit, in the owner's currency, after discount, tax included
+        "measure_code": "INTEGER",
+    },
+    tombstone=False,
+)
+
+CONTACTS = Table(
+    "contacts",  # only what data quality needs; phones and addresses as keys, comments not at all
+    ("id",),
+    {
+        "id": "BIGINT",
+        "name": "VARCHAR",
+        "last_name": "VARCHAR",
+        "type_id": "VARCHAR",
+        "assigned_by_id": "BIGINT",
+        "created_by_id": "BIGINT",
+        "created_at": "TIMESTAMPTZ",
+        "modified_at": "TIMESTAMPTZ",
+        "source_id": "VARCHAR",
+        "company_id": "BIGINT",
+        "lead_id": "BIGINT",
+        "originator_id": "VARCHAR",
+        "origin_id": "VARCHAR",
+        "has_phone": "BOOLEAN",
+        "has_email": "BOOLEAN",
+        "has_messenger": "BOOLEAN",
+        "phone_in_comment": "BOOLEAN",
+    },
+)
+
+COMPANIES = Table(
+    "companies",
+    ("id",),
+    {
+        "id": "BIGINT",
+        "title": "VARCHAR",
+        "type_id": "VARCHAR",
+        "industry": "VARCHAR",
+        "assigned_by_id": "BIGINT",
+        "created_by_id": "BIGINT",
+        "created_at": "TIMESTAMPTZ",
+        "modified_at": "TIMESTAMPTZ",
+        "lead_id": "BIGINT",
+        "is_my_company": "BOOLEAN",
+        "originator_id": "VARCHAR",
+        "origin_id": "VARCHAR",
+        "has_phone": "BOOLEAN",
+        "has_email": "BOOLEAN",
+    },
+)
+
+CLIENT_KEYS = Table(
+    "client_keys",  # phones and addresses of contacts, companies and leads, good for comparing and for nothing else
+    ("entity_type_id", "entity_id", "kind", "key"),
+    {
+        "entity_type_id": "INTEGER",  # 1 lead, 3 contact, 4 company
+        "entity_id": "BIGINT",
+        "kind": "VARCHAR",  # phone or email
+        "key": "VARCHAR",  # as ``mirror.phones`` makes it
+    },
+    tombstone=False,
+)
+
+TASKS = Table(
+    "tasks",
+    ("id",),
+    {
+        "id": "BIGINT",
+        "title": "VARCHAR",
+        "status": "INTEGER",  # 2 waiting, 3 in progress, 4 awaiting control, 5 completed, 6 deferred
+        "created_by_id": "BIGINT",
+        "responsible_id": "BIGINT",
+        "created_at": "TIMESTAMPTZ",
+        "modified_at": "TIMESTAMPTZ",
+        "closed_at": "TIMESTAMPTZ",
+        "deadline_at": "TIMESTAMPTZ",
+        "good": "BOOLEAN",  # the mark that its author gave; NULL without
+        "group_id": "BIGINT",
+        "parent_id": "BIGINT",
+    },
+)
+
+SCHEDULES = Table(
+    "schedules",  # working time as the portal keeps it
+    ("id",),
+    {"id": "BIGINT", "name": "VARCHAR", "spec": "VARCHAR"},  # spec: the portal's answer, JSON
+)
+
+# ---------------------------------------------------------------- what the portal forgets: changes that were observed
+
+ASSIGNMENTS = Table(
+    "assignments",  # a record changed hands; who had it before the first row had it from the beginning
+    ("entity_type_id", "entity_id", "changed_at"),
+    {
+        "entity_type_id": "INTEGER",  # 1 lead, 2 deal
+        "entity_id": "BIGINT",
+        "changed_at": "TIMESTAMPTZ",  # the record's own time of change
+        "from_id": "BIGINT",
+        "to_id": "BIGINT",
+        "observed_at": "TIMESTAMPTZ",
+    },
+    tombstone=False,
+)
+
+DEAL_CHANGES = Table(
+    "deal_changes",  # amount or expected date of a deal changed; before the first row it had the former ones
+    ("deal_id", "changed_at"),
+    {
+        "deal_id": "BIGINT",
+        "changed_at": "TIMESTAMPTZ",
+        "from_opportunity": "DECIMAL(18,2)",
+        "to_opportunity": "DECIMAL(18,2)",
+        "from_currency_id": "VARCHAR",
+        "to_currency_id": "VARCHAR",
+        "from_closes_on": "DATE",
+        "to_closes_on": "DATE",
+        "observed_at": "TIMESTAMPTZ",
+    },
+    tombstone=False,
+)
+
+QUOTE_MOVES = Table(
+    "quote_moves",  # a quote was first seen (from NULL; changed_at is its time of change then), or changed its status
+    ("quote_id", "changed_at"),
+    {
+        "quote_id": "BIGINT",
+        "changed_at": "TIMESTAMPTZ",
+        "from_stage_id": "VARCHAR",
+        "to_stage_id": "VARCHAR",
+        "observed_at": "TIMESTAMPTZ",
+    },
+    tombstone=False,
+)
+
+DEPARTMENT_CHANGES = Table(
+    "department_changes",  # the primary department of a person changed
+    ("user_id", "changed_at"),
+    {"user_id": "BIGINT", "changed_at": "TIMESTAMPTZ", "from_id": "BIGINT", "to_id": "BIGINT"},
+    tombstone=False,
+)
+
+RATES = Table(
+    "rates",  # rates of currencies as they were seen, from ``seen_at`` on
+    ("currency_id", "seen_at"),
+    {"currency_id": "VARCHAR", "seen_at": "TIMESTAMPTZ", "rate": "DECIMAL(18,6)", "rate_count": "INTEGER"},
+    tombstone=False,
+)
+
+FROZEN_VALUES = Table(
+    "frozen_values",  # what a KPI was when a period was closed; written by the daemon, never changed
+    ("kpi_id", "level", "subject_id", "month"),
+    {
+        "kpi_id": "VARCHAR",
+        "level": "VARCHAR",  # M, D or T
+        "subject_id": "BIGINT",  # user or department; 0 for the company
+        "month": "DATE",  # its first day
+        "value": "DOUBLE PRECISION",
+        "frozen_at": "TIMESTAMPTZ",
+    },
+    tombstone=False,
+)
+
+INPUTS = Table(
+    "inputs",  # numbers that no portal has: loaded from a file
+    ("kind", "level", "subject_id", "starts_on", "label"),
+    {
+        "kind": "VARCHAR",  # visits, costs, training_assigned, training_passed, score, call_points, speech …
+        "level": "VARCHAR",  # M, D, T, R or call
+        "subject_id": "BIGINT",  # user, department or phone call; 0 for the company or where ``label`` says it
+        "starts_on": "DATE",  # first day of what it is about
+        "label": "VARCHAR",  # source, criterion, channel …; '' where there is none
+        "amount": "DECIMAL(18,4)",
     },
     tombstone=False,
 )
@@ -342,7 +600,8 @@ UNREAD_RECORDS = Table(
 TABLES: tuple[Table, ...] = (
     PORTALS, DEALS, LEADS, STAGE_MOVES, ACTIVITIES, ACTIVITY_BINDINGS, PHONE_CALLS, USERS, USER_DEPARTMENTS,
     DEPARTMENTS, STATUSES, PIPELINES, CURRENCIES, DEAL_CLOSINGS, ABSENCES, PLANS, FEED_STATE,
-    SYNC_RANGES, UNREAD_RECORDS,
+    SYNC_RANGES, UNREAD_RECORDS, QUOTES, INVOICES, PAYMENTS, PRODUCT_ROWS, CONTACTS, COMPANIES, CLIENT_KEYS, TASKS,
+    SCHEDULES, ASSIGNMENTS, DEAL_CHANGES, QUOTE_MOVES, DEPARTMENT_CHANGES, RATES, FROZEN_VALUES, INPUTS,
 )  # fmt: skip
 
 #: Forward only; number n+1 is the statements at index n. Version 1 is the tables above as first released.
