@@ -118,7 +118,7 @@ def _calls() -> Iterator[Row]:
             "category": "external",
             "type_id": int(row["type"]),
             "user_id": int(row["user"]),
-            "phone_number": row["phone"],
+            "phone_key": row["phone"],
             "duration_seconds": int(row["duration"]),
             "started_at": at(row["start"]),
             "failed_code": row["code"],

@@ -107,7 +107,7 @@ class Company:
         number = facts.pop("id", None) or self.number()
         defaults = {
             "id": number, "call_id": f"call-{number}", "category": "external", "type_id": 1, "user_id": 7,
-            "duration_seconds": 60, "started_at": started_at, "failed_code": "200", "phone_number": "+70000000000",
+            "duration_seconds": 60, "started_at": started_at, "failed_code": "200", "phone_key": "+70000000000",
         }  # fmt: skip
         self.add(schema.PHONE_CALLS, **(defaults | facts))
         return number

@@ -11,7 +11,8 @@ from dataclasses import replace
 import pytest
 
 from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Family, Grain, Kpi, Part, Title, Unit, WindowId
-from b24metrics.kpi.facts import CALLS, CLOSED_DEALS, OPEN_DEALS
+from b24metrics.kpi.facts.calls import CALLS
+from b24metrics.kpi.facts.deals import CLOSED_DEALS, OPEN_DEALS
 from b24metrics.kpi.model import MANAGER_PIPELINE, OWN, OWN_PIPELINE, Number, Quantile, Ratio, Total, grains, windows
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi.small import PORTAL, Company, at, measured

@@ -12,7 +12,9 @@ import pytest
 
 from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Kpi, Snapshot, WindowId, evaluate
 from b24metrics.kpi.cells import Cells, FloatArray, Groups
-from b24metrics.kpi.facts import CALLS, CLOSED_DEALS, OPEN_DEALS, REQUESTS
+from b24metrics.kpi.facts.calls import CALLS
+from b24metrics.kpi.facts.deals import CLOSED_DEALS, OPEN_DEALS
+from b24metrics.kpi.facts.requests import REQUESTS
 from b24metrics.kpi.model import (
     Computed,
     Derived,

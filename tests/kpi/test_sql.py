@@ -8,12 +8,18 @@ import pytest
 import sqlglot
 from sqlglot.errors import ErrorLevel
 
-from b24metrics.kpi import KPIS, aggregates, facts
+from b24metrics.kpi import KPIS, aggregates
 from b24metrics.kpi.aggregates import Cut
 from b24metrics.kpi.facts import ASKED, Fact, View
 from b24metrics.kpi.model import COMPANY, DEPARTMENT, MANAGER, MANAGER_PIPELINE, OWN
 
-VIEWS = {view.name: view for view in vars(facts).values() if isinstance(view, View)}
+
+def needed(view: View) -> list[View]:
+    """The view and everything that it reads."""
+    return [view, *(other for one in view.needs for other in needed(one))]
+
+
+VIEWS = {view.name: view for kpi in KPIS.values() for fact in aggregates.facts(kpi.measure) for view in needed(fact)}
 CUTS = [Cut(grain) for grain in (COMPANY, MANAGER, MANAGER_PIPELINE, DEPARTMENT, OWN)]
 
 

@@ -65,7 +65,7 @@ PORTAL_SIDE = {
         FROM activity ORDER BY ID""",
     "activity_bindings": "SELECT ACTIVITY_ID, OWNER_TYPE_ID, OWNER_ID FROM activity_binding ORDER BY ALL",
     "phone_calls": """
-        SELECT ID, CALL_ID, CALL_CATEGORY, CALL_TYPE, PORTAL_USER_ID, PORTAL_NUMBER, PHONE_NUMBER, CALL_DURATION,
+        SELECT ID, CALL_ID, CALL_CATEGORY, CALL_TYPE, PORTAL_USER_ID, PORTAL_NUMBER, CALL_DURATION,
             to_timestamp(CALL_START_DATE), CALL_FAILED_CODE, nullif(CALL_VOTE, 0),
             CASE CRM_ENTITY_TYPE WHEN 'LEAD' THEN 1 WHEN 'CONTACT' THEN 3 WHEN 'COMPANY' THEN 4 END,
             nullif(CRM_ENTITY_ID, 0), CRM_ACTIVITY_ID
@@ -104,7 +104,7 @@ MIRROR_SIDE = {
             associated_entity_id FROM activities WHERE deleted_at IS NULL ORDER BY id""",
     "activity_bindings": "SELECT activity_id, entity_type_id, entity_id FROM activity_bindings ORDER BY ALL",
     "phone_calls": """
-        SELECT id, call_id, category, type_id, user_id, line, phone_number, duration_seconds, started_at, failed_code,
+        SELECT id, call_id, category, type_id, user_id, line, duration_seconds, started_at, failed_code,
             vote, crm_entity_type_id, crm_entity_id, crm_activity_id FROM phone_calls WHERE deleted_at IS NULL ORDER BY id""",
     "users": """
         SELECT id, active, name, last_name, position, zone, user_type, registered_at, employed_on FROM users

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts import CALLS
+from b24metrics.kpi.facts.calls import CALLS
 from b24metrics.kpi.model import ALL, Better, Chapter, Kpi, Number, Title, Total, Unit, grains
 
 CALLS_COUNT = Kpi(

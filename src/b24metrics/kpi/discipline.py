@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts import OPEN_DEAL_CARE, REQUESTS
+from b24metrics.kpi.facts.deals import OPEN_DEAL_CARE
+from b24metrics.kpi.facts.requests import REQUESTS
 from b24metrics.kpi.model import ALL, NOW, Better, Chapter, Kpi, Number, Quantile, Title, Unit, grains
 
 OPEN_DEALS_OVERDUE_ACTIVITY_COUNT = Kpi(

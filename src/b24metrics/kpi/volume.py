@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts import CLOSED_DEALS, NEW_DEALS, OPEN_DEALS
+from b24metrics.kpi.facts.deals import CLOSED_DEALS, NEW_DEALS, OPEN_DEALS
 from b24metrics.kpi.model import (
     ALL,
     CAL,

@@ -32,6 +32,7 @@ from b24metrics.crm.wiretypes import EntityType
 from b24metrics.errors import UnreadableRow
 from b24metrics.mirror import schema
 from b24metrics.mirror.observe import completion, dismissal
+from b24metrics.mirror.phones import phone_key
 from b24metrics.mirror.rows import page_of, page_of_columns
 from b24metrics.mirror.schema import Table
 from b24metrics.portal.request import Listing
@@ -203,6 +204,11 @@ def bindings(activity: activities.Activity) -> Iterable[tuple[object, ...]] | No
     return [(one.entity_type_id, one.entity_id) for one in activity.bindings if one.entity_type_id and one.entity_id]
 
 
+def dialled(call: activities.PhoneCall, _at: datetime) -> str | None:
+    """The key of the client's number."""
+    return phone_key(call.phone_number)
+
+
 def departments_of(user: people.User) -> Iterable[tuple[object, ...]] | None:
     """The departments of a person; who was dismissed keeps the last known ones."""
     return [(number, ordinal) for ordinal, number in enumerate(user.department_ids or ())] or None
@@ -289,7 +295,13 @@ def standard(
             parts=(Part(schema.ACTIVITY_BINDINGS, "activity_id", ("entity_type_id", "entity_id"), bindings),),
         ),
         Feed(
-            "phone_calls", activities.phone_calls(), activities.PhoneCall, schema.PHONE_CALLS, Appended(), "telephony"
+            "phone_calls",
+            activities.phone_calls(),
+            activities.PhoneCall,
+            schema.PHONE_CALLS,
+            Appended(),
+            "telephony",
+            computed={"phone_key": dialled},
         ),
         # A vote, a record or a transcript comes later and leaves no trace: the last days are read again now and then.
         Feed(
@@ -299,6 +311,7 @@ def standard(
             schema.PHONE_CALLS,
             Changed(">=CALL_START_DATE", "started_at", overlap=timedelta(days=2), every=timedelta(hours=1)),
             "telephony",
+            computed={"phone_key": dialled},
         ),
         Feed("absences", ABSENCES, people.Absence, schema.ABSENCES, Spanned(), "calendar"),
     )

@@ -191,8 +191,7 @@ PHONE_CALLS = Table(
         "type_id": "INTEGER",  # 1 outgoing, 2 incoming, 3 redirected, 4 callback, 5 info
         "user_id": "BIGINT",
         "line": "VARCHAR",
-        "phone_number": "VARCHAR",
-        "phone_key": "VARCHAR",  # the number as ``mirror.phones`` makes it: equal for one line, however it was dialled
+        "phone_key": "VARCHAR",  # of the other side's number, made by ``mirror.phones``
         "duration_seconds": "INTEGER",
         "started_at": "TIMESTAMPTZ",
         "failed_code": "VARCHAR",  # 200, 304, 603-S, OTHER …

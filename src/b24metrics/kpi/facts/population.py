@@ -1,0 +1,137 @@
+"""The base population F0 (catalogue §2.2) of deals and leads, and since when a closed one has been closed."""
+
+from __future__ import annotations
+
+from b24metrics.kpi.facts.view import View
+
+# A burst spans at most two neighbouring stretches of its own length, so one of them holds half of it: only authors with
+# such a stretch are looked at closely, which is nobody on most days.
+_BURSTS = """
+WITH stretches AS (
+    SELECT created_by_id, CAST(floor(epoch(created_at) / ($burst_seconds + 1)) AS BIGINT) AS stretch
+    FROM {table}
+    WHERE portal = $portal AND deleted_at IS NULL AND created_by_id IS NOT NULL AND created_at IS NOT NULL
+    GROUP BY 1, 2
+    HAVING 2 * count(*) >= $burst_records
+), suspects AS (
+    SELECT e.id, e.created_by_id, epoch(e.created_at) AS created_seconds
+    FROM {table} AS e
+    WHERE e.portal = $portal AND e.deleted_at IS NULL
+      AND EXISTS (
+        SELECT 1 FROM stretches AS s
+        WHERE s.created_by_id = e.created_by_id
+          AND CAST(floor(epoch(e.created_at) / ($burst_seconds + 1)) AS BIGINT) BETWEEN s.stretch - 1 AND s.stretch + 1
+      )
+), begun AS (
+    SELECT id, created_by_id, created_seconds,
+        count(*) OVER (
+            PARTITION BY created_by_id ORDER BY created_seconds
+            RANGE BETWEEN CURRENT ROW AND $burst_seconds FOLLOWING
+        ) >= $burst_records AS begins
+    FROM suspects
+), covered AS (
+    SELECT id,
+        sum(CASE WHEN begins THEN 1 ELSE 0 END) OVER (
+            PARTITION BY created_by_id ORDER BY created_seconds
+            RANGE BETWEEN $burst_seconds PRECEDING AND CURRENT ROW
+        ) AS beginnings
+    FROM begun
+)
+SELECT id FROM covered WHERE beginnings > 0
+"""
+
+_IMPORTED = """
+    coalesce(e.created_at < $go_live, FALSE)
+    OR e.originator_id IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'origins')
+    OR e.origin_id IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'origins')
+    OR e.id IN (SELECT b.id FROM {bursts} AS b)
+"""
+
+_NO_TEST_DATA = """
+    NOT coalesce(regexp_matches(e.title, $test_pattern), FALSE)
+    AND coalesce(e.source_id, '') NOT IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'no_sources')
+    AND coalesce(e.assigned_by_id, 0) NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_users')
+"""
+
+DEAL_BURSTS = View("kpi_deal_bursts", _BURSTS.format(table="deals"), feeds=("deals",))
+
+#: F0 of deals (catalogue §2.2). ``amount``: at today's rate.
+DEALS = View(
+    "kpi_deals",
+    f"""
+SELECT e.id, coalesce(e.pipeline_id, 0) AS pipeline_id, e.stage_id, coalesce(e.semantics, 'P') AS semantics,
+    e.assigned_by_id AS manager_id, e.created_by_id, e.modified_by_id, e.moved_by_id,
+    e.created_at, e.modified_at, e.moved_at, e.closes_on, coalesce(e.lead_id, 0) AS lead_id,
+    coalesce(e.webform_id, 0) AS webform_id, coalesce(nullif(e.source_id, ''), '(none)') AS source_id,
+    coalesce(nullif(e.currency_id, ''), $base_currency) AS currency,
+    coalesce(e.opportunity, 0) AS native_amount, coalesce(e.opportunity, 0) * r.factor AS amount,
+    ({_IMPORTED.format(bursts="kpi_deal_bursts")}) AS imported
+FROM deals AS e
+LEFT JOIN kpi_rates AS r ON r.currency_id = coalesce(nullif(e.currency_id, ''), $base_currency)
+WHERE e.portal = $portal AND e.deleted_at IS NULL AND NOT coalesce(e.is_recurring, FALSE)
+  AND {_NO_TEST_DATA}
+  AND ($all_pipelines OR coalesce(e.pipeline_id, 0) IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'pipelines'))
+  AND coalesce(e.pipeline_id, 0) NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_pipelines')
+""",
+    feeds=("deals",),
+    needs=(DEAL_BURSTS,),
+)
+
+#: Records created closed (catalogue §2.7), whatever became of them.
+BORN_CLOSED = View(
+    "kpi_born_closed",
+    """
+SELECT DISTINCT m.entity_type_id, m.owner_id
+FROM stage_moves AS m
+WHERE m.portal = $portal AND m.deleted_at IS NULL AND m.entity_type_id IN (1, 2) AND m.kind = 1 AND m.semantics IN ('S', 'F')
+""",
+)
+
+# Where the row before the current stay and the first row of the stay share a second, ids tell which came later. Plain
+# aggregates on purpose: window functions would sort the whole history.
+_STAYS = """
+WITH moves AS (
+    SELECT m.owner_id, m.id, m.created_at, coalesce(m.semantics, 'P') = o.semantics AS same
+    FROM stage_moves AS m
+    JOIN {owners} AS o ON o.id = m.owner_id
+    WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
+      AND o.semantics IN ('S', 'F')
+), others AS (
+    SELECT owner_id, max(created_at) AS last_at FROM moves WHERE NOT same GROUP BY owner_id
+)
+SELECT m.owner_id AS id,
+    CASE
+        WHEN max(CASE WHEN m.same AND m.created_at = o.last_at THEN m.id END)
+            > max(CASE WHEN NOT m.same AND m.created_at = o.last_at THEN m.id END)
+        THEN max(o.last_at)
+        ELSE min(CASE WHEN m.same AND (o.last_at IS NULL OR m.created_at > o.last_at) THEN m.created_at END)
+    END AS closed_since
+FROM moves AS m
+LEFT JOIN others AS o ON o.owner_id = m.owner_id
+GROUP BY m.owner_id
+"""
+
+#: Closed deals: since when they have stood in their present semantics without a break; NULL where history ends elsewhere.
+DEAL_STAYS = View("kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_type_id=2), needs=(DEALS,))
+
+LEAD_BURSTS = View("kpi_lead_bursts", _BURSTS.format(table="leads"), feeds=("leads",))
+
+#: F0 of leads.
+LEADS = View(
+    "kpi_leads",
+    f"""
+SELECT e.id, coalesce(e.semantics, 'P') AS semantics, e.assigned_by_id AS manager_id, e.created_by_id,
+    e.modified_by_id, e.moved_by_id, e.created_at, e.modified_at, e.moved_at, e.closed_at,
+    coalesce(e.webform_id, 0) AS webform_id, coalesce(nullif(e.source_id, ''), '(none)') AS source_id,
+    ({_IMPORTED.format(bursts="kpi_lead_bursts")}) AS imported
+FROM leads AS e
+WHERE e.portal = $portal AND e.deleted_at IS NULL
+  AND {_NO_TEST_DATA}
+""",
+    feeds=("leads",),
+    needs=(LEAD_BURSTS,),
+)
+
+LEAD_STAYS = View("kpi_lead_stays", _STAYS.format(owners="kpi_leads", entity_type_id=1), needs=(LEADS,))
+
+#: New requests: leads, or deals that do not come from a lead (catalogue §7.2 "Population"; §19 "Entered by hand").

@@ -1,0 +1,72 @@
+"""Facts: dated, attributed rows over the mirror's tables; views: what several facts share.
+
+Laws: all filters of the base population live here, a measure adds only a condition on the fact's own columns; the SQL is
+DuckDB's dialect without what PostgreSQL has no word for; ``$name`` is a value of ``ASKED``, always bound, never pasted;
+the tables ``kpi_…`` are made by the evaluator from options and directories.
+
+Columns of a fact: ``id`` of the entity named by ``kind``, ``happened_at`` (unless a state), ``manager_id``, the axes it can
+be cut along (``pipeline_id``, ``stage_id``, ``source_id``, ``currency``), then what is measured. Money is DECIMAL: its
+native amount and ``amount`` in the reporting currency, NULL where the currency has no rate.
+
+Tables of the evaluator: ``kpi_lists(list, number, text)`` configured lists; ``kpi_rates(currency_id, factor)`` today's
+rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_days(on_date, starts_at)`` first instant of local
+dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from b24metrics.kpi.refine import Refinement
+
+#: Values that views may ask for by ``$name``.
+ASKED: Final = frozenset(
+    {
+        "portal",  # name of the portal in the mirror
+        "now",  # evaluation instant
+        "since",  # earliest start of all windows evaluated
+        "base_currency",  # reporting currency, that of a deal without one
+        "test_pattern",  # RE2, or NULL
+        "go_live",  # first instant after the migration, or NULL
+        "all_pipelines",  # TRUE: no list of pipelines is configured
+        "burst_records", "burst_seconds",
+        "by_close_date",  # TRUE: the editable date says when a deal was closed
+        "aged_before",  # created at or before: older than the grace period, in company working time
+        "classic",  # TRUE: new requests are leads
+        "count_by_hand", "edits_react",
+    }
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class View:
+    """A named SELECT over mirror tables and other views.
+
+    Attributes:
+        name: of the temporary table that it becomes. needs: views that it reads. feeds: those without which its rows mean
+            nothing, by their names in ``feed_state``; "requests" stands for leads or deals, whichever new requests are.
+        waits_for: feeds that it can do without, but not with half of: while their past is being copied there are no rows.
+    """
+
+    name: str
+    sql: str
+    feeds: tuple[str, ...] = ()
+    waits_for: tuple[str, ...] = ()
+    needs: tuple[View, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fact(View):
+    """A view whose rows are counted.
+
+    Attributes:
+        kind: the entity that ``id`` names. state: rows of the present; their only window is ``now``.
+        solo: column that tells rows whose distinct key occurs in no other row, so that they may be counted plainly.
+        refine: adds columns that SQL cannot say (working time), over whole arrays.
+    """
+
+    kind: str = ""
+    state: bool = False
+    solo: str | None = None
+    refine: Refinement | None = None
