@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Kpi, Snapshot, WindowId, evaluate
+from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Kpi, KpiOptions, Snapshot, WindowId, evaluate, explain
 from b24metrics.kpi.cells import Cells, FloatArray, Groups
 from b24metrics.kpi.facts.calls import CALLS
 from b24metrics.kpi.facts.deals import CLOSED_DEALS, OPEN_DEALS
@@ -243,3 +243,46 @@ def test_several_measures_over_one_fact_at_once(t1: DuckStore) -> None:
         return {(s.kpi.id, str(s.grain), *s.labels.values(), s.window, s.value, s.n) for s in snapshot.samples}
 
     assert set().union(*(told(on_t1(t1, kpi)) for kpi in kpis)) == told(on_t1(t1, *kpis))
+
+
+# ---------------------------------------------------------------- measures made of measures
+
+
+def difference(cells: Cells) -> FloatArray:
+    return cells["one"] - cells["other"]
+
+
+def test_inputs_may_be_derived_themselves(t1: DuckStore) -> None:
+    """The gap to the plan, of the gap of the month before: any measure is an input, looking back adds up."""
+    gap = Derived({"one": Plan("revenue_won"), "other": REVENUE}, difference)
+    kpi = declared("x", Derived({"one": gap, "other": Previous(Previous(gap))}, difference), "T", MTD)
+    plain = declared("y", gap, "T", MTD)
+    back = declared("z", Previous(REVENUE, steps=2), "T", MTD)
+    found = on_t1(t1, kpi, plain, back)
+
+    assert 256_000 == found.value(plain, MTD)
+    # Two months back there was neither plan nor revenue: nothing to compare with.
+    assert (None, 0) == (found.value(kpi, MTD), found.value(back, MTD))
+    assert {"one.other", "other.other"} >= {
+        record.part
+        for record in explain(t1, company_t1.PORTAL, kpi, MTD, now=company_t1.NOW, options=company_t1.OPTIONS)
+    }
+
+
+def test_numpy_measures_are_told_the_companys_decisions(t1: DuckStore) -> None:
+    """Cells and groups carry the options, with what the portal itself says filled in."""
+    told: list[KpiOptions] = []
+
+    def count(groups: Groups) -> FloatArray:
+        told.append(groups.options)
+        return np.diff(groups.starts).astype(np.float64)
+
+    def same(cells: Cells) -> FloatArray:
+        told.append(cells.options)
+        return cells["n"]
+
+    on_t1(t1, declared("x", Derived({"n": Computed(CLOSED_DEALS, ("amount",), count)}, same), "T", MTD))
+
+    assert {company_t1.OPTIONS.sla_seconds} == {options.sla_seconds for options in told}
+    assert {("Europe/Moscow", "RUB")} == {(options.zone, options.reporting_currency) for options in told}
+    assert all(options.calendar is not None for options in told)

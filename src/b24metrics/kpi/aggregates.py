@@ -163,7 +163,7 @@ def steps_back(measure: Measure) -> frozenset[int]:
     """How many windows back a measure looks; 0 is the current one."""
     match measure:
         case Previous():
-            return frozenset({measure.steps})
+            return frozenset(measure.steps + more for more in steps_back(measure.of))
         case Derived():
             return frozenset().union(*(steps_back(one) for one in measure.inputs.values()))
         case _:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from b24metrics.kpi.model import Grain, Interval, WindowId
+from b24metrics.kpi.options import KpiOptions
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
@@ -25,10 +26,12 @@ class Groups:
     Attributes:
         starts: index of the first row of each cell, shape (cells + 1,); the last entry is the number of rows.
         columns: name → values, shape (rows,); NULL is NaN.
+        options: the company's decisions, with zone, reporting currency and calendar as they hold for this portal.
     """
 
     starts: IntArray
     columns: Mapping[str, FloatArray]
+    options: KpiOptions
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -46,6 +49,7 @@ class Cells:
         grain: the cut all cells belong to. values: input name → one number per cell.
         labels: label name → one text per cell. windows: one per cell, index into ``window_ids``.
         intervals: what each window means.
+        options: the company's decisions, with zone, reporting currency and calendar as they hold for this portal.
     """
 
     grain: Grain
@@ -54,6 +58,7 @@ class Cells:
     windows: IntArray
     window_ids: tuple[WindowId, ...]
     intervals: Mapping[WindowId, Interval]
+    options: KpiOptions
 
     def __getitem__(self, name: str) -> FloatArray:
         return self.values[name]

@@ -267,6 +267,7 @@ class _Round:
             met={where: np.asarray(table.column(f"w{i}").to_numpy(), dtype=np.bool_) for i, where in enumerate(wheres)},
             spans=spans,
             ancestors=self._ancestors,
+            options=self.ground.told,
         )
         for cut in job.cuts:
             frame = self.frames[cut]
@@ -314,9 +315,9 @@ class _Round:
             case Plan():
                 return Values(self._plan(measure, numbers, frame))
             case Previous():
-                return self._values(measure.of, windows, frame, measure.steps)
+                return self._values(measure.of, windows, frame, steps + measure.steps)
             case Derived():
-                return self._derived(measure, windows, frame)
+                return self._derived(measure, windows, frame, steps)
 
     def _ratio(self, measure: Ratio, windows: Sequence[WindowId], frame: Frame, steps: int) -> Values:
         above = self._values(measure.numerator, windows, frame, steps)
@@ -335,8 +336,8 @@ class _Round:
                     found[row, position] = float(amount)
         return found
 
-    def _derived(self, measure: Derived, windows: Sequence[WindowId], frame: Frame) -> Values:
-        inputs = {name: self._values(one, windows, frame).value for name, one in measure.inputs.items()}
+    def _derived(self, measure: Derived, windows: Sequence[WindowId], frame: Frame, steps: int) -> Values:
+        inputs = {name: self._values(one, windows, frame, steps).value for name, one in measure.inputs.items()}
         labels = [self.places.labels(frame.cut, key) for key in frame.keys]
         names = labels[0].keys() if labels else ()
         cells = Cells(
@@ -346,6 +347,7 @@ class _Round:
             windows=np.repeat(np.arange(len(windows)), len(frame.keys)),
             window_ids=tuple(windows),
             intervals={window_id: self._interval(self.windows[self._number(window_id, 0)]) for window_id in windows},
+            options=self.ground.told,
         )
         return Values(measure.compute(cells).reshape(len(windows), len(frame.keys)))
 

@@ -114,10 +114,10 @@ def _listed(measure: Measure, part: str = "", steps: int = 0) -> Iterator[tuple[
             yield from _listed(measure.numerator, "numerator", steps)
             yield from _listed(measure.denominator, "denominator", steps)
         case Previous():
-            yield from _listed(measure.of, part, measure.steps)
+            yield from _listed(measure.of, part, steps + measure.steps)
         case Derived():
             for name, one in measure.inputs.items():
-                yield from _listed(one, name, steps)
+                yield from _listed(one, f"{part}.{name}" if part else name, steps)
         case Plan():
             return
         case _:

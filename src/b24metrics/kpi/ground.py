@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -102,6 +102,11 @@ class Ground:
     def currency(self) -> str:
         """Reporting currency."""
         return self.options.reporting_currency or self.base_currency
+
+    @cached_property
+    def told(self) -> KpiOptions:
+        """The options as they hold for this portal: what it says itself is filled in."""
+        return replace(self.options, zone=self.zone, reporting_currency=self.currency, calendar=self.calendar)
 
     @cached_property
     def feeds(self) -> frozenset[str]:
@@ -364,8 +369,10 @@ class Ground:
 
         return _NAMED.sub(bind, view.sql), params
 
-    def _make(self, name: str, view: View, since: datetime, made: list[str]) -> None:
+    def _make(self, name: str, view: View, since: datetime, made: list[str], *, numbered: bool = False) -> None:
         sql, params = self._bound(view, since)
+        if numbered:
+            sql = f"SELECT row_number() OVER () AS row_no, v.* FROM ({sql}) AS v"
         self.store.execute(f"CREATE OR REPLACE TEMP TABLE {name} AS {sql}", params)
         made.append(name)
 
@@ -373,7 +380,7 @@ class Ground:
         """The fact with the department of its manager, the segment of its moment, and what SQL could not compute."""
         segment, params = ("0", []) if fact.state else segment_sql(bounds) if len(bounds) > 1 else ("NULL", [])
         if fact.refine:
-            self._make(f"{fact.name}_raw", fact, since, made)
+            self._make(f"{fact.name}_raw", fact, since, made, numbered=True)
             refined, adds = self._refined(fact, fact.refine, since, made)
             source = f"{fact.name}_raw"
         else:
@@ -398,12 +405,12 @@ class Ground:
         instants = [column for column in refine.reads if column.endswith(("_at", "_until"))]
         reads = [f"f.{c}" if c in instants else f"coalesce(f.{c}, 0) AS {c}" for c in refine.reads]
         when, params = ("", []) if fact.state else (" WHERE f.happened_at >= ?", [since])
-        table = self.store.arrow(f"SELECT f.id, {', '.join(reads)} FROM {fact.name}_raw AS f{when}", params)
-        added = refine.compute({column: _integers(table, column) for column in refine.reads}, self.clocks)
+        table = self.store.arrow(f"SELECT f.row_no, {', '.join(reads)} FROM {fact.name}_raw AS f{when}", params)
+        added = refine.compute({column: _integers(table, column) for column in refine.reads}, self.clocks, self.told)
         name = f"{fact.name}_refined"
-        self.store.load(name, _arrow_columns({"id": _integers(table, "id"), **added}))
+        self.store.load(name, _arrow_columns({"row_no": _integers(table, "row_no"), **added}))
         made.append(name)
-        return f" JOIN {name} AS r ON r.id = f.id", "".join(f", r.{column}" for column in refine.adds)
+        return f" JOIN {name} AS r ON r.row_no = f.row_no", "".join(f", r.{column}" for column in refine.adds)
 
     def _lookups(self, made: list[str]) -> None:
         options, scope = self.options, self.scope
@@ -498,10 +505,10 @@ def _arrow_rows(columns: Mapping[str, str], rows: Sequence[Sequence[object]]) ->
     return pa.table(dict(zip(columns, arrays, strict=True)))
 
 
-def _arrow_columns(columns: Mapping[str, np.ndarray[Any, np.dtype[np.int64]]]) -> pa.Table:
+def _arrow_columns(columns: Mapping[str, np.ndarray[Any, Any]]) -> pa.Table:
     import pyarrow as pa  # noqa: PLC0415 - see above
 
-    return pa.table({name: pa.array(values) for name, values in columns.items()})
+    return pa.table({name: pa.array(values, from_pandas=True) for name, values in columns.items()})
 
 
 def _integers(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[np.int64]]:

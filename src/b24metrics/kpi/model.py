@@ -325,7 +325,7 @@ class Plan:
 class Previous:
     """The same measure over the comparable previous window, or over an earlier one still."""
 
-    of: Number | Total | Ratio | Mean | Quantile
+    of: Measure
     steps: int = 1
 
 
@@ -349,9 +349,12 @@ class Derived:
 
     ``compute`` gets one array per input, aligned cell by cell, together with the cells' own labels, windows and the
     working time in them, and returns one value per cell, NaN for nothing.
+
+    ``inputs``: any measures, derived ones included, of this KPI or of others (``REVENUE_WON.measure``). Give the map a
+    name of its own for each input: records are explained under it.
     """
 
-    inputs: Mapping[str, Number | Total | Ratio | Mean | Quantile | Plan | Previous | Computed]
+    inputs: Mapping[str, Measure]
     compute: Callable[[Cells], FloatArray]
 
 

@@ -12,9 +12,11 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from b24metrics.kpi.options import KpiOptions
 from b24metrics.worktime import Calendars
 
 IntArray: TypeAlias = NDArray[np.int64]
+FloatArray: TypeAlias = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,16 +25,17 @@ class Refinement:
 
     Attributes:
         reads: columns of the fact that ``compute`` needs, none of them NULL: ids as they are, instants as epoch seconds.
-        adds: columns that it makes, BIGINT.
-        compute: arrays by name, and all clocks, to arrays by name.
+        adds: columns that it makes: BIGINT from integers, DOUBLE from floats, where NaN becomes NULL.
+        compute: arrays by name, all clocks and the company's decisions (zone, reporting currency and calendar as they
+            hold for this portal), to arrays by name, one entry per row of the fact.
     """
 
     reads: tuple[str, ...]
     adds: tuple[str, ...]
-    compute: Callable[[Mapping[str, IntArray], Calendars], Mapping[str, IntArray]]
+    compute: Callable[[Mapping[str, IntArray], Calendars, KpiOptions], Mapping[str, IntArray | FloatArray]]
 
 
-def waiting(columns: Mapping[str, IntArray], calendars: Calendars) -> Mapping[str, IntArray]:
+def waiting(columns: Mapping[str, IntArray], calendars: Calendars, _options: KpiOptions) -> Mapping[str, IntArray]:
     """Working seconds from ``happened_at`` to ``waited_until``, in the calendar of the person responsible.
 
     Nobody responsible (id 0): the company's calendar. Source: working-time semantics §4.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from b24metrics.kpi.aggregates import Cut
 from b24metrics.kpi.cells import FloatArray, Groups, IntArray
 from b24metrics.kpi.model import Computed, Quantile
+from b24metrics.kpi.options import KpiOptions
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 Key: TypeAlias = tuple[int | str | None, ...]
@@ -56,7 +57,7 @@ class RowSet:
     Attributes:
         segment: of each row, shape (rows,). dims: column → coded keys. columns: name → values, NaN for NULL.
         met: condition → whether each row meets it. spans: window number → its segments.
-        ancestors: department → the departments that its rows count for.
+        ancestors: department → the departments that its rows count for. options: what numpy measures are told.
     """
 
     segment: IntArray
@@ -65,6 +66,7 @@ class RowSet:
     met: Mapping[str, BoolArray]
     spans: Mapping[int, Sequence[int]]
     ancestors: Mapping[int, Sequence[int]]
+    options: KpiOptions
 
     def values(self, measure: Quantile | Computed, cut: Cut) -> Iterator[tuple[Piece, list[Key]]]:
         """One piece for every window, with the keys that its codes mean."""
@@ -134,7 +136,7 @@ class RowSet:
         cells, starts, sizes = _runs(codes)
         bounds = np.append(starts, len(codes)).astype(np.int64)
         columns = {name: self.columns[name][rows] for name in measure.columns}
-        return Piece(window, cells, measure.compute(Groups(bounds, columns)), sizes.astype(np.float64))
+        return Piece(window, cells, measure.compute(Groups(bounds, columns, self.options)), sizes.astype(np.float64))
 
 
 def _runs(codes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
