@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from b24metrics.kpi.facts.population import BORN_CLOSED, DEAL_STAYS, DEALS
-from b24metrics.kpi.facts.view import Fact
+from b24metrics.kpi.facts.view import Fact, View
 
 #: Won and lost deals by the moment of closing (catalogue §1 decisions 1–3, §2.3, §2.7; §19 on imported deals). What was
 #: observed before the present stay began belongs to an earlier one; the minute is for clocks of history and record.
-CLOSED_DEALS = Fact(
-    "kpi_closed_deals",
+#: ``customer``: the company, else the contact; NULL without a client. ``cycle_seconds``: from creation to closing by the
+#: clock on the wall; NULL for imported deals and those created closed (§2.7).
+CLOSINGS = View(
+    "kpi_closings",
     """
 WITH closed AS (
     SELECT d.*, y.starts_at AS close_date_at,
@@ -18,21 +20,55 @@ WITH closed AS (
     LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
     LEFT JOIN kpi_days AS y ON y.on_date = d.closes_on
     WHERE d.semantics IN ('S', 'F')
+), dated AS (
+    SELECT d.*,
+        CASE WHEN $by_close_date OR (d.imported AND d.created_closed) THEN coalesce(d.close_date_at, d.closed_since)
+            ELSE d.closed_since END AS happened_at
+    FROM closed AS d
 )
-SELECT d.id,
-    CASE WHEN $by_close_date OR (d.imported AND d.created_closed) THEN coalesce(d.close_date_at, d.closed_since)
-        ELSE d.closed_since END AS happened_at,
-    coalesce(z.manager_id, d.manager_id) AS manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency,
-    CASE d.semantics WHEN 'S' THEN 'won' ELSE 'lost' END AS outcome,
-    d.native_amount, coalesce(d.native_amount * f.factor, d.amount) AS amount
-FROM closed AS d
+SELECT d.id, d.happened_at, coalesce(z.manager_id, d.manager_id) AS manager_id, d.pipeline_id, d.stage_id, d.source_id,
+    d.currency, CASE d.semantics WHEN 'S' THEN 'won' ELSE 'lost' END AS outcome,
+    d.native_amount, coalesce(d.native_amount * f.factor, d.amount) AS amount, coalesce(f.factor, r.factor) AS factor,
+    d.created_at, d.created_closed, d.company_id, d.contact_id,
+    CASE WHEN d.company_id > 0 THEN 'company ' || CAST(d.company_id AS VARCHAR)
+        WHEN d.contact_id > 0 THEN 'contact ' || CAST(d.contact_id AS VARCHAR) END AS customer,
+    CASE WHEN NOT d.imported AND NOT d.created_closed THEN epoch(d.happened_at) - epoch(d.created_at) END AS cycle_seconds
+FROM dated AS d
 LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.semantics = d.semantics
     AND (d.stays_since IS NULL OR z.observed_at >= d.stays_since - INTERVAL '1 minute')
 LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
+LEFT JOIN kpi_rates AS r ON r.currency_id = d.currency
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
     needs=(DEALS, DEAL_STAYS, BORN_CLOSED),
+)
+
+#: Won and lost deals.
+CLOSED_DEALS = Fact(
+    "kpi_closed_deals",
+    """
+SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.stage_id, c.source_id, c.currency, c.outcome,
+    c.native_amount, c.amount, c.customer, c.cycle_seconds
+FROM kpi_closings AS c
+""",
+    feeds=("deals",),
+    waits_for=("deal_moves",),
+    needs=(CLOSINGS,),
+    kind="deal",
+)
+
+#: Won deals for comparisons with periods long past: a fact of its own, so that nothing else is computed for those.
+WON_BEFORE = Fact(
+    "kpi_won_before",
+    """
+SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.amount
+FROM kpi_closings AS c
+WHERE c.outcome = 'won'
+""",
+    feeds=("deals",),
+    waits_for=("deal_moves",),
+    needs=(CLOSINGS,),
     kind="deal",
 )
 

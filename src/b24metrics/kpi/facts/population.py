@@ -61,7 +61,8 @@ DEALS = View(
     f"""
 SELECT e.id, coalesce(e.pipeline_id, 0) AS pipeline_id, e.stage_id, coalesce(e.semantics, 'P') AS semantics,
     e.assigned_by_id AS manager_id, e.created_by_id, e.modified_by_id, e.moved_by_id,
-    e.created_at, e.modified_at, e.moved_at, e.closes_on, coalesce(e.lead_id, 0) AS lead_id,
+    e.created_at, e.modified_at, e.moved_at, e.closes_on, e.probability, coalesce(e.lead_id, 0) AS lead_id,
+    coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id,
     coalesce(e.webform_id, 0) AS webform_id, coalesce(nullif(e.source_id, ''), '(none)') AS source_id,
     coalesce(nullif(e.currency_id, ''), $base_currency) AS currency,
     coalesce(e.opportunity, 0) AS native_amount, coalesce(e.opportunity, 0) * r.factor AS amount,
