@@ -27,7 +27,7 @@ from pydantic_settings import (
 )
 
 from b24metrics.errors import CalendarError, ConfigError
-from b24metrics.kpi.options import TEST_PATTERN, ActivityKind, ClosedAtSource, KpiOptions, LeadMode
+from b24metrics.kpi.options import TEST_PATTERN, ActivityKind, Answer, AnswerField, ClosedAtSource, KpiOptions, LeadMode
 from b24metrics.portal.address import Webhook
 from b24metrics.worktime import Calendars
 
@@ -182,6 +182,25 @@ class KpiSettings(_Section):
     )
     effective_call_seconds: int = Field(
         default=30, ge=0, description="talk from which a connected call is effective; published as a threshold"
+    )
+    call_success_days: int = Field(
+        default=30, ge=1, description="days of 24 hours after a call within which a won deal makes it successful"
+    )
+    unrecorded_lines: frozenset[str] = Field(
+        default=frozenset(),
+        description="numbers of the portal (`PORTAL_NUMBER`) whose calls the law forbids to record: left out of coverage",
+    )
+    proposal_stages: frozenset[str] = Field(
+        default=frozenset(), description='deal stages in which a client has a proposal: `["PREPARATION", "C3:OFFER"]`'
+    )
+    answer_field: AnswerField | None = Field(
+        default=None, description="result field of a call's activity in which people note what the client answered"
+    )
+    answer_values: Mapping[str, Answer] = Field(
+        default={}, description='what its values mean: `{ 2 = "positive", 1 = "negative" }`'
+    )
+    answer_tags: Mapping[str, Answer] = Field(
+        default={}, description='what tags in the comment of a call mean: `{ "#yes" = "positive", "#no" = "negative" }`'
     )
     closed_at_source: ClosedAtSource = Field(
         default=ClosedAtSource.HISTORY,

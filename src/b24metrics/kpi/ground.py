@@ -18,12 +18,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from b24metrics.errors import ConfigError, NothingMirrored
+from b24metrics.kpi import aggregates
 from b24metrics.kpi.aggregates import segment_sql
 from b24metrics.kpi.dimensions import Department, DepartmentTree, PeopleFilter, Person, Scope
 from b24metrics.kpi.facts import Fact, View
 from b24metrics.kpi.model import (
     DepartmentInfo,
     Directory,
+    Kpi,
     ManagerInfo,
     PipelineInfo,
     SourceInfo,
@@ -129,6 +131,17 @@ class Ground:
         if mode in {_CLASSIC_MODE, _SIMPLE_MODE}:
             return mode == _CLASSIC_MODE
         return bool(self._rows("SELECT 1 FROM leads WHERE portal = ? AND deleted_at IS NULL LIMIT 1"))
+
+    @cached_property
+    def inputs(self) -> frozenset[str]:
+        """Kinds of the numbers from outside that were loaded."""
+        return frozenset(kind for (kind,) in self._rows("SELECT DISTINCT kind FROM inputs WHERE portal = ?"))
+
+    def lacking(self, kpi: Kpi) -> tuple[str, ...]:
+        """What a KPI needs and does not find; see ``Snapshot.absent``."""
+        feeds = self.missing(aggregates.facts(kpi.measure))
+        unloaded = kpi.needs_input is not None and kpi.needs_input not in self.inputs
+        return (*feeds, f"inputs.{kpi.needs_input}") if unloaded else feeds
 
     def missing(self, views: Iterable[View]) -> tuple[str, ...]:
         """Feeds that these views need, or would have half of, and that were not copied."""
@@ -312,16 +325,23 @@ class Ground:
         self.spans.clear()
         reach: dict[View, datetime] = {}
         segments = {fact: Segments.of(asked) for fact, asked in wanted.items()}
-        for fact in wanted:
-            bounds = segments[fact].bounds
-            self._reach(fact, bounds[0] if bounds else self.now, reach)
+        for fact, asked in wanted.items():
+            self._reach(fact, min((window.start for window in asked), default=self.now), reach)
         for view in _in_order(wanted):
             if not isinstance(view, Fact):
                 self._make(view.name, view, reach[view], made)
         for fact, asked in wanted.items():
+            numbers = [windows.index(window) for window in asked]
+            if fact.windowed:
+                bounds = [(number, windows[number].start, windows[number].end) for number in numbers]
+                columns = {"window_no": "int64", "starts_at": "instant", "ends_at": "instant"}
+                self._load(f"{fact.name}_windows", columns, bounds, made)
+                self.spans[fact] = [(number, number) for number in numbers]
+            elif fact.state:
+                self.spans[fact] = [(number, 0) for number in numbers]
+            else:
+                self.spans[fact] = [(numbers[i], segment) for i, segment in segments[fact].members]
             self._place(fact, segments[fact].bounds, reach[fact], made)
-            members = ((i, 0) for i in range(len(asked))) if fact.state else segments[fact].members
-            self.spans[fact] = [(windows.index(asked[i]), segment) for i, segment in members]
         spans = [(fact.name, *span) for fact, found in self.spans.items() for span in found]
         self._load("kpi_spans", {"fact": "string", "window_no": "int64", "segment": "int64"}, spans, made)
         yield
@@ -351,6 +371,9 @@ class Ground:
             "classic": self.classic,
             "count_by_hand": options.count_by_hand,
             "edits_react": options.edits_react,
+            "effective_seconds": options.effective_call_seconds,
+            "success_seconds": options.call_success_days * _DAY_SECONDS,
+            "answer_field": options.answer_field,
         }
 
     @cached_property
@@ -367,7 +390,8 @@ class Ground:
             params.append(asked[match[1]])
             return "?"
 
-        return _NAMED.sub(bind, view.sql), params
+        # Every fact has windows of its own.
+        return _NAMED.sub(bind, view.sql.replace("kpi_windows", f"{view.name}_windows")), params
 
     def _make(self, name: str, view: View, since: datetime, made: list[str], *, numbered: bool = False) -> None:
         sql, params = self._bound(view, since)
@@ -378,7 +402,7 @@ class Ground:
 
     def _place(self, fact: Fact, bounds: Sequence[datetime], since: datetime, made: list[str]) -> None:
         """The fact with the department of its manager, the segment of its moment, and what SQL could not compute."""
-        segment, params = ("0", []) if fact.state else segment_sql(bounds) if len(bounds) > 1 else ("NULL", [])
+        segment, params = _segment(fact, bounds)
         if fact.refine:
             self._make(f"{fact.name}_raw", fact, since, made, numbered=True)
             refined, adds = self._refined(fact, fact.refine, since, made)
@@ -388,7 +412,7 @@ class Ground:
             source, refined, adds = f"({sql})", "", ""
             params += source_params
         conditions = [] if self.people_filter is None else ["p.chosen"]
-        if not fact.state:
+        if fact.dated:
             conditions.append("f.happened_at >= ? AND f.happened_at < ?")
             params += [since, bounds[-1] if bounds else since]
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -404,7 +428,7 @@ class Ground:
         """Compute the columns that SQL cannot say; returns the join that brings them in, and their names."""
         instants = [column for column in refine.reads if column.endswith(("_at", "_until"))]
         reads = [f"f.{c}" if c in instants else f"coalesce(f.{c}, 0) AS {c}" for c in refine.reads]
-        when, params = ("", []) if fact.state else (" WHERE f.happened_at >= ?", [since])
+        when, params = ("", []) if not fact.dated else (" WHERE f.happened_at >= ?", [since])
         table = self.store.arrow(f"SELECT f.row_no, {', '.join(reads)} FROM {fact.name}_raw AS f{when}", params)
         added = refine.compute({column: _integers(table, column) for column in refine.reads}, self.clocks, self.told)
         name = f"{fact.name}_refined"
@@ -420,6 +444,10 @@ class Ground:
             *(("no_users", number, None) for number in sorted(options.excluded_users)),
             *(("no_sources", None, text) for text in sorted(options.excluded_sources)),
             *(("origins", None, text) for text in sorted(options.migration_origins)),
+            *(("unrecorded_lines", None, text) for text in sorted(options.unrecorded_lines)),
+            *(("proposal_stages", None, text) for text in sorted(options.proposal_stages)),
+            *((f"{answer.value}_values", None, text) for text, answer in sorted(options.answer_values.items())),
+            *((f"{answer.value}_tags", None, text) for text, answer in sorted(options.answer_tags.items())),
         ]
         self._load("kpi_lists", {"list": "string", "number": "int64", "text": "string"}, lists, made)
         kinds = [(provider, kind.value) for provider, kind in sorted(options.activity_kinds.items())]
@@ -471,6 +499,15 @@ class Ground:
     def _load(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[object]], made: list[str]) -> None:
         self.store.load(name, _arrow_rows(columns, rows))
         made.append(name)
+
+
+def _segment(fact: Fact, bounds: Sequence[datetime]) -> tuple[str, list[object]]:
+    """Expression for the segment of a row of ``f``, and its parameters."""
+    if fact.windowed:
+        return "f.window_no", []
+    if fact.state:
+        return "0", []
+    return segment_sql(bounds) if len(bounds) > 1 else ("NULL", [])
 
 
 def _in_order(views: Iterable[View]) -> tuple[View, ...]:

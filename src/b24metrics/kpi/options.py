@@ -42,7 +42,23 @@ class ActivityKind(StrEnum):
     TASK = "task"
     EMAIL = "email"
     CHAT = "chat"
+    REVIEW = "review"  # a form in which a client rates; its mark is the rating
     OTHER = "other"
+
+
+class Answer(StrEnum):
+    """What a client answered to an offer."""
+
+    POSITIVE = "positive"
+    NEGATIVE = "negative"
+
+
+class AnswerField(StrEnum):
+    """Result fields of a call's activity."""
+
+    MARK = "result_mark"
+    STATUS = "result_status"
+    STREAM = "result_stream"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,11 @@ class KpiOptions:
         sla_seconds: working time within which a request is answered.
         grace_seconds: working time during which a new deal may lack an activity.
         effective_call_seconds: talk from which a connected call is effective.
+        call_success_days: days of 24 hours after a call within which a won deal makes it successful.
+        unrecorded_lines: portal numbers whose calls the law forbids to record: they take no part in coverage.
+        proposal_stages: deal stages in which a client has a proposal.
+        answer_field, answer_values: where people note what the client answered, and which values mean what; None: nowhere.
+        answer_tags: tags in the comment of a call, and what they mean.
         count_by_hand: whether requests that the responsible employee entered by hand take part in reaction times.
         edits_react: whether a stage move or a field edit is a reaction.
         activity_kinds: provider id → what its activities are, for providers that ``TYPE_ID`` does not tell.
@@ -94,6 +115,12 @@ class KpiOptions:
     sla_seconds: int = 1800
     grace_seconds: int = 3600
     effective_call_seconds: int = 30
+    call_success_days: int = 30
+    unrecorded_lines: frozenset[str] = frozenset()
+    proposal_stages: frozenset[str] = frozenset()
+    answer_field: AnswerField | None = None
+    answer_values: Mapping[str, Answer] = field(default_factory=dict)
+    answer_tags: Mapping[str, Answer] = field(default_factory=dict)
     count_by_hand: bool = False
     edits_react: bool = True
     activity_kinds: Mapping[str, ActivityKind] = field(default_factory=dict)
@@ -107,6 +134,7 @@ class KpiOptions:
                 ("sla_seconds", self.sla_seconds, 1),
                 ("grace_seconds", self.grace_seconds, 0),
                 ("effective_call_seconds", self.effective_call_seconds, 0),
+                ("call_success_days", self.call_success_days, 1),
             )
             if value < least
         ]

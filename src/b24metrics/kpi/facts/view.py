@@ -35,6 +35,9 @@ ASKED: Final = frozenset(
         "aged_before",  # created at or before: older than the grace period, in company working time
         "classic",  # TRUE: new requests are leads
         "count_by_hand", "edits_react",
+        "effective_seconds",  # talk from which a connected call is effective
+        "success_seconds",  # time after a call within which a won deal makes it successful
+        "answer_field",  # result field of a call's activity that holds the client's answer, or NULL
     }
 )  # fmt: skip
 
@@ -64,9 +67,19 @@ class Fact(View):
         kind: the entity that ``id`` names. state: rows of the present; their only window is ``now``.
         solo: column that tells rows whose distinct key occurs in no other row, so that they may be counted plainly.
         refine: adds columns that SQL cannot say (working time), over whole arrays.
+        windowed: for cohorts and sets that depend on the bounds of the window: the SQL may read
+            ``kpi_windows(window_no, starts_at, ends_at)``, every window that is asked of this fact (half-open; previous and
+            fixed ones included; a state's is empty, both bounds being ``$now``), and yields the column ``window_no`` instead
+            of ``happened_at``: a row counts in that window alone. ``$since`` is the earliest ``starts_at``.
     """
 
     kind: str = ""
     state: bool = False
     solo: str | None = None
     refine: Refinement | None = None
+    windowed: bool = False
+
+    @property
+    def dated(self) -> bool:
+        """Whether rows have a moment of their own."""
+        return not (self.state or self.windowed)
