@@ -49,7 +49,7 @@ def test_an_empty_company_has_zeros_and_no_ratios(store: DuckStore) -> None:
     snapshot = small.measured(store, Company().staff())
 
     for kpi in KPIS.values():
-        expected = None if kpi.companions else 0
+        expected = None if kpi.parts else 0
         assert {(kpi.id, expected)} == {
             (kpi.id, s.value) for s in snapshot.of(kpi, Grain())
         } or kpi.id == "plan_attainment_ratio"

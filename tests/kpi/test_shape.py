@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Kpi, KpiOptions, Snapshot, WindowId, evaluate, explain
-from b24metrics.kpi.cells import Cells, FloatArray, Groups
+from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
+from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.facts.calls import CALLS
 from b24metrics.kpi.facts.deals import CLOSED_DEALS, OPEN_DEALS
+from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.requests import REQUESTS
 from b24metrics.kpi.model import (
     Computed,
@@ -21,6 +23,8 @@ from b24metrics.kpi.model import (
     Mean,
     Measure,
     Number,
+    Over,
+    Part,
     Plan,
     Previous,
     Quantile,
@@ -30,6 +34,7 @@ from b24metrics.kpi.model import (
     windows,
 )
 from b24metrics.kpi.stats import survival_quantile
+from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi import company_t1
 from tests.kpi.small import NOW, PORTAL, Company, at
@@ -286,3 +291,157 @@ def test_numpy_measures_are_told_the_companys_decisions(t1: DuckStore) -> None:
     assert {company_t1.OPTIONS.sla_seconds} == {options.sla_seconds for options in told}
     assert {("Europe/Moscow", "RUB")} == {(options.zone, options.reporting_currency) for options in told}
     assert all(options.calendar is not None for options in told)
+
+
+def test_a_measure_over_a_fixed_window(t1: DuckStore) -> None:
+    """The t90 baseline inside ``now``, and the window before it: whatever the window of the sample is."""
+    kpi = declared(
+        "x",
+        Derived({"one": Number(OPEN_DEALS), "other": Over(Number(CLOSED_DEALS), WindowId.T90)}, lambda c: c["other"]),
+        "M D T",
+        WindowId.NOW,
+        MTD,
+    )
+    before = declared("y", Over(Previous(REVENUE), MTD), "T", TODAY)
+    plain = declared("z", Number(CLOSED_DEALS), "M D T", WindowId.T90)
+    found = on_t1(t1, kpi, before, plain)
+
+    assert 120_000 == found.value(before, TODAY)
+    for grain in plain.grains:
+        told = {tuple(s.labels.items()): s.value for s in found.of(plain, grain)}
+        for window in (WindowId.NOW, MTD):
+            assert told == {tuple(s.labels.items()): s.value for s in found.of(kpi, grain) if s.window == window}
+    assert {WindowId.NOW, MTD, TODAY, WindowId.T90} == set(found.intervals)
+    records = explain(t1, company_t1.PORTAL, kpi, WindowId.NOW, now=company_t1.NOW, options=company_t1.OPTIONS)
+    assert found.value(plain, WindowId.T90) == sum(record.part == "other" for record in records)
+
+
+#: Clients who had bought before the window began and bought in it.
+RETURNED = Fact(
+    "kpi_returned",
+    """
+SELECT w.window_no, min(d.id) AS id, d.manager_id, 2 * count(*) AS twice
+FROM kpi_windows AS w
+JOIN kpi_deals AS d ON d.created_at >= w.starts_at AND d.created_at < w.ends_at
+WHERE EXISTS (SELECT 1 FROM kpi_deals AS b WHERE b.created_at < w.starts_at AND b.manager_id = d.manager_id)
+GROUP BY w.window_no, d.manager_id
+""",
+    needs=(DEALS,),
+    feeds=("deals",),
+    kind="deal",
+    windowed=True,
+)
+
+
+def test_facts_may_depend_on_the_bounds_of_their_window(store: DuckStore) -> None:
+    """Who was there before the window and is there in it: for every window anew, previous ones included."""
+    company = Company().staff()
+    company.deal(1, created_at=at("01-10 10:00"), assigned_by_id=7)
+    company.deal(2, created_at=at("02-10 10:00"), assigned_by_id=7)
+    company.deal(3, created_at=at("03-05 10:00"), assigned_by_id=7)
+    company.deal(4, created_at=at("03-06 10:00"), assigned_by_id=7)
+    company.pour(store)
+    names = windows("mtd prev_month qtd today")
+    count = declared("x", Number(RETURNED), "M D T", *names)
+    total = declared("y", Total(RETURNED, "twice"), "T", *names)
+    before = declared("z", Previous(Number(RETURNED)), "T", MTD)
+    median = declared("q", Quantile(RETURNED, "twice", 0.5), "M D T", *names)
+    found = evaluate(store, PORTAL, [count, total, before, median], now=NOW)
+
+    assert (1, 1, 0, 0) == tuple(found.value(count, window) for window in names)
+    assert (4, 2, 0, 0) == tuple(found.value(total, window) for window in names)
+    assert 1 == found.value(before, MTD)  # [1 Feb, 14 Feb 12:00)
+    assert (4, 2, None, None) == tuple(found.value(median, window, MANAGER, manager_id="7") for window in names)
+    told = [(record.id, record.contribution) for record in explain(store, PORTAL, total, MTD, now=NOW)]
+    assert [(3, 4)] == told
+
+
+def best(cells: Cells) -> FloatArray:
+    """Place by revenue or by number, as the combination says."""
+    mine = cells[cells.combination["by"]]
+    return np.array([float(1 + (mine > one).sum()) for one in mine])
+
+
+def test_constant_labels_spread_a_measure(t1: DuckStore) -> None:
+    """One sample for each combination, labels in the order of the family."""
+    ranks = Derived(
+        {"revenue": REVENUE, "count": Number(CLOSED_DEALS, where="outcome = 'won'")},
+        best,
+        spread=({"by": "revenue", "within": "T"}, {"by": "count", "within": "T"}),
+    )
+    kpi = declared("manager_rank", ranks, "M", MTD, labels=("by", "within"))
+    plain = declared("x", Derived({"revenue": REVENUE}, rank), "M", MTD)
+    found = on_t1(t1, kpi, plain)
+
+    said = {(s.labels["by"], s.labels["manager_id"]): s.value for s in found.of(kpi, MANAGER)}
+    assert {s.labels["manager_id"]: s.value for s in found.of(plain, MANAGER)} == {
+        who: value for (by, who), value in said.items() if by == "revenue"
+    }
+    assert 1 == said["count", "101"]
+    assert {("manager_id", "department_id", "by", "within")} == {tuple(s.labels) for s in found.of(kpi, MANAGER)}
+    assert ("manager_id", "department_id", "by", "within", "window") == kpi.family(MANAGER).labels
+    first = found.of(kpi, MANAGER)[0]
+    records = explain(
+        t1, company_t1.PORTAL, kpi, MTD, MANAGER, first.labels, now=company_t1.NOW, options=company_t1.OPTIONS
+    )
+    assert {"revenue", "count"} >= {record.part for record in records}
+
+
+def test_sizes_of_derived_and_numpy_measures(t1: DuckStore) -> None:
+    """A card declares which sizes it publishes; compute gives them along with the value."""
+
+    def share(cells: Cells) -> Values:
+        above, below = cells["one"], cells["other"]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return Values(np.where(below > 0, above / below, np.nan), n=below, numerator=above, denominator=below)
+
+    def paid(groups: Groups) -> Values:
+        sums = np.add.reduceat(groups.columns["amount"], groups.starts[:-1])
+        return Values(sums / 1000, numerator=sums, denominator=np.full(len(groups), 1000.0))
+
+    won = Number(CLOSED_DEALS, where="outcome = 'won'")
+    derived = replace(
+        declared("x", Derived({"one": won, "other": Number(CLOSED_DEALS)}, share), "M T", MTD),
+        companions=(Part.NUMERATOR, Part.DENOMINATOR, Part.N),
+    )
+    numpy = replace(
+        declared("y", Computed(CLOSED_DEALS, ("amount",), paid, where="outcome = 'won'"), "T", MTD),
+        companions=(Part.NUMERATOR, Part.DENOMINATOR),
+    )
+    inner = declared(
+        "z", Derived({"rate": Ratio(won, Number(CLOSED_DEALS))}, lambda c: some(c.inputs["rate"].n)), "T", MTD
+    )
+    found = on_t1(t1, derived, numpy, inner)
+
+    whole = found.sample(derived, MTD)
+    assert whole is not None
+    assert (0.6, 5, 3, 5) == (whole.value, whole.n, whole.numerator, whole.denominator)
+    nobody = found.sample(derived, MTD, MANAGER, manager_id="102")
+    assert nobody is not None  # an empty share says so by its sizes
+    assert {"numerator", "denominator", "n"} == {part.value for part in derived.parts}
+    sums = found.sample(numpy, MTD)
+    assert sums is not None
+    assert (244, 3, 244_000, 1000) == (sums.value, sums.n, sums.numerator, sums.denominator)
+    assert 5 == found.value(inner, MTD)
+    names = {family.name for family in numpy.families}
+    assert {"b24_company_y", "b24_company_y_numerator", "b24_company_y_denominator"} == names
+
+
+def some(numbers: FloatArray | None) -> FloatArray:
+    assert numbers is not None
+    return numbers
+
+
+def test_numbers_from_outside_must_have_been_loaded(store: DuckStore) -> None:
+    """Without them there is no sample at all, and the snapshot says what is lacking."""
+    kpi = replace(declared("x", Number(CLOSED_DEALS), "T", MTD), needs_input="visits")
+    company = Company().staff()
+    company.pour(store)
+    without = evaluate(store, PORTAL, [kpi], now=NOW)
+    row = {"level": "T", "subject_id": 0, "starts_on": NOW.date(), "label": "", "amount": 5}
+    company.add(schema.INPUTS, kind="visits", **row)
+    company.pour(store)
+    loaded = evaluate(store, PORTAL, [kpi], now=NOW)
+
+    assert ((), {"x": ("inputs.visits",)}) == (without.samples, dict(without.absent))
+    assert (0, {}) == (loaded.value(kpi, MTD), dict(loaded.absent))

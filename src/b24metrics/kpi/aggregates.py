@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.model import (
@@ -23,11 +23,13 @@ from b24metrics.kpi.model import (
     Mean,
     Measure,
     Number,
+    Over,
     Plan,
     Previous,
     Quantile,
     Ratio,
     Total,
+    WindowId,
 )
 
 #: Columns that a cut along an axis groups by; a department groups by the ancestors of ``department_id``.
@@ -119,7 +121,7 @@ def atoms(measure: Measure, grain: Grain) -> Iterator[Atom]:
             yield from atoms(measure.denominator, grain)
         case Mean():
             yield from mean_parts(measure)
-        case Previous():
+        case Previous() | Over():
             yield from atoms(measure.of, grain)
         case Derived():
             for one in measure.inputs.values():
@@ -133,7 +135,7 @@ def row_measures(measure: Measure) -> Iterator[RowMeasure]:
     match measure:
         case Quantile() | Computed():
             yield measure
-        case Previous():
+        case Previous() | Over():
             yield from row_measures(measure.of)
         case Derived():
             for one in measure.inputs.values():
@@ -142,32 +144,39 @@ def row_measures(measure: Measure) -> Iterator[RowMeasure]:
             return
 
 
-def facts(measure: Measure) -> Iterator[Fact]:
-    """Every fact that a measure reads."""
+class Look(NamedTuple):
+    """Where a measure looks.
+
+    ``fact``: None for a plan. ``window``: None for that of the sample. ``steps``: how many windows back; 0 is current.
+    """
+
+    fact: Fact | None
+    window: WindowId | None
+    steps: int
+
+
+def looks(measure: Measure, window: WindowId | None = None, steps: int = 0) -> Iterator[Look]:
+    """Every place at which a measure looks."""
     match measure:
         case Number() | Total() | Mean() | Quantile() | Computed():
-            yield measure.fact
+            yield Look(measure.fact, window, steps)
+        case Plan():
+            yield Look(None, window, steps)
         case Ratio():
-            yield from facts(measure.numerator)
-            yield from facts(measure.denominator)
+            yield from looks(measure.numerator, window, steps)
+            yield from looks(measure.denominator, window, steps)
         case Previous():
-            yield from facts(measure.of)
+            yield from looks(measure.of, window, steps + measure.steps)
+        case Over():
+            yield from looks(measure.of, measure.window, steps)
         case Derived():
             for one in measure.inputs.values():
-                yield from facts(one)
-        case Plan():
-            return
+                yield from looks(one, window, steps)
 
 
-def steps_back(measure: Measure) -> frozenset[int]:
-    """How many windows back a measure looks; 0 is the current one."""
-    match measure:
-        case Previous():
-            return frozenset(measure.steps + more for more in steps_back(measure.of))
-        case Derived():
-            return frozenset().union(*(steps_back(one) for one in measure.inputs.values()))
-        case _:
-            return frozenset({0})
+def facts(measure: Measure) -> tuple[Fact, ...]:
+    """Every fact that a measure reads, each once."""
+    return tuple(dict.fromkeys(look.fact for look in looks(measure) if look.fact is not None))
 
 
 # ---------------------------------------------------------------- SQL

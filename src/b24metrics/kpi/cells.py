@@ -5,7 +5,7 @@ A cell is one combination of labels and one window. Laws: nothing here reads a d
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,27 @@ from b24metrics.kpi.options import KpiOptions
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """What a measure gives, with the sizes behind it: arrays of one shape, NaN for nothing.
+
+    ``n``: rows or records. ``numerator``, ``denominator``: the parts of a share; a sample whose denominator is NaN is left
+    out altogether.
+    """
+
+    value: FloatArray
+    n: FloatArray | None = None
+    numerator: FloatArray | None = None
+    denominator: FloatArray | None = None
+
+    def map(self, shaped: Callable[[FloatArray], FloatArray]) -> Values:
+        """The same done to every array."""
+        n, numerator, denominator = (
+            None if part is None else shaped(part) for part in (self.n, self.numerator, self.denominator)
+        )
+        return Values(shaped(self.value), n, numerator, denominator)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +68,7 @@ class Cells:
 
     Attributes:
         grain: the cut all cells belong to. values: input name → one number per cell.
+        inputs: input name → the same with its sizes. combination: the one of ``Derived.spread`` that is asked for.
         labels: label name → one text per cell. windows: one per cell, index into ``window_ids``.
         intervals: what each window means.
         options: the company's decisions, with zone, reporting currency and calendar as they hold for this portal.
@@ -59,6 +81,8 @@ class Cells:
     window_ids: tuple[WindowId, ...]
     intervals: Mapping[WindowId, Interval]
     options: KpiOptions
+    inputs: Mapping[str, Values]
+    combination: Mapping[str, str]
 
     def __getitem__(self, name: str) -> FloatArray:
         return self.values[name]

@@ -22,10 +22,10 @@ import numpy as np
 from b24metrics.kpi import aggregates
 from b24metrics.kpi.aggregates import Atom, Cut, How, RowMeasure
 from b24metrics.kpi.catalogue import KPIS
-from b24metrics.kpi.cells import Cells, FloatArray
+from b24metrics.kpi.cells import Cells, FloatArray, Values
 from b24metrics.kpi.dimensions import PeopleFilter
 from b24metrics.kpi.facts import Fact
-from b24metrics.kpi.frames import Column, Frame, Places, Size, Values, samples
+from b24metrics.kpi.frames import Aside, Column, Frame, Places, samples
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import (
     Computed,
@@ -36,6 +36,8 @@ from b24metrics.kpi.model import (
     Mean,
     Measure,
     Number,
+    Over,
+    Part,
     Plan,
     Previous,
     Quantile,
@@ -86,7 +88,7 @@ def evaluate(
     chosen = tuple(KPIS.values() if kpis is None else kpis)
     with store.transaction():
         ground = Ground(store, portal, now, options or KpiOptions(), people)
-        absent = {kpi.id: missing for kpi in chosen if (missing := ground.missing(aggregates.facts(kpi.measure)))}
+        absent = {kpi.id: missing for kpi in chosen if (missing := ground.lacking(kpi))}
         tasks = [_Task.of(kpi, windows, grains) for kpi in chosen if kpi.id not in absent]
         return _Round(ground, [task for task in tasks if task.windows and task.grains]).snapshot(absent)
 
@@ -113,7 +115,6 @@ class _Job:
     """What is wanted of one fact, with one set of labels beyond the grain."""
 
     fact: Fact
-    labels: tuple[str, ...]
     atoms: dict[Atom, None] = field(default_factory=dict)
     row_measures: dict[RowMeasure, None] = field(default_factory=dict)
     cuts: dict[Cut, None] = field(default_factory=dict)
@@ -129,9 +130,10 @@ class _Round:
         self.windows: list[Window] = []
         self._numbers: dict[tuple[WindowId, int], int] = {}
         for task in tasks:
-            for steps in {0} | aggregates.steps_back(task.kpi.measure):
-                for window_id in task.windows:
-                    self._number(window_id, steps)
+            for window_id in task.windows:
+                self._number(window_id, 0)
+                for look in aggregates.looks(task.kpi.measure):
+                    self._number(look.window or window_id, look.steps)
         self.frames: dict[Cut, Frame] = {}
         self.plans = PlanBook(
             ground.store.rows(
@@ -161,7 +163,11 @@ class _Round:
             portal=self.ground.portal,
             at=self.ground.now,
             samples=tuple(found),
-            intervals={window.id: self._interval(window) for window in self.windows if not window.steps},
+            intervals={
+                window_id: self._interval(self.windows[self._number(window_id, 0)])
+                for task in self.tasks
+                for window_id in task.windows
+            },
             absent=absent,
             directory=self.ground.directory,
             zone=self.ground.zone,
@@ -180,24 +186,24 @@ class _Round:
         for task in self.tasks:
             kpi = task.kpi
             for grain in task.grains:
-                cut = Cut(grain, kpi.labels)
+                cut = Cut(grain, kpi.fact_labels)
                 if cut not in self.frames:
                     self.frames[cut] = Frame.of(cut, len(self.windows), self.places)
                 for fact in aggregates.facts(kpi.measure):
-                    jobs.setdefault((fact, kpi.labels), _Job(fact, kpi.labels)).cuts[cut] = None
+                    jobs.setdefault((fact, cut.labels), _Job(fact)).cuts[cut] = None
                 for atom in aggregates.atoms(kpi.measure, grain):
-                    jobs[atom.fact, kpi.labels].atoms[atom] = None
+                    jobs[atom.fact, cut.labels].atoms[atom] = None
                 for measure in aggregates.row_measures(kpi.measure):
-                    jobs[measure.fact, kpi.labels].row_measures[measure] = None
+                    jobs[measure.fact, cut.labels].row_measures[measure] = None
         return list(jobs.values())
 
     def _windows_of(self, fact: Fact) -> list[Window]:
         """Every window that some KPI asks of a fact."""
         numbers = {
-            self._number(window_id, steps)
+            self._number(look.window or window_id, look.steps)
             for task in self.tasks
-            if fact in aggregates.facts(task.kpi.measure)
-            for steps in aggregates.steps_back(task.kpi.measure)
+            for look in aggregates.looks(task.kpi.measure)
+            if look.fact is fact
             for window_id in task.windows
         }
         return [self.windows[number] for number in sorted(numbers)]
@@ -275,8 +281,14 @@ class _Round:
                 for piece, keys in rows.values(measure, cut):
                     positions = frame.positions(keys)[piece.codes] if keys else piece.codes
                     windows = np.full(len(positions), piece.window)
-                    frame.put(measure, windows, positions, piece.values)
-                    frame.put(Size(measure), windows, positions, piece.sizes)
+                    frame.put(measure, windows, positions, piece.values.value)
+                    for part, values in (
+                        (Part.N, piece.values.n),
+                        (Part.NUMERATOR, piece.values.numerator),
+                        (Part.DENOMINATOR, piece.values.denominator),
+                    ):
+                        if values is not None:
+                            frame.put(Aside(measure, part), windows, positions, values)
 
     @cached_property
     def _ancestors(self) -> Mapping[int, Sequence[int]]:
@@ -288,9 +300,14 @@ class _Round:
     # ------------------------------------------------------------ arithmetic
 
     def _samples(self, task: _Task, grain: Grain) -> Iterator[Sample]:
-        frame = self.frames[Cut(grain, task.kpi.labels)]
-        values = self._values(task.kpi.measure, task.windows, frame)
-        return samples(task.kpi, grain, task.windows, frame, self.places, values)
+        frame = self.frames[Cut(grain, task.kpi.fact_labels)]
+        measure = task.kpi.measure
+        for combination in task.kpi.spread or ({},):
+            if isinstance(measure, Derived):
+                values = self._derived(measure, task.windows, frame, 0, combination)
+            else:
+                values = self._values(measure, task.windows, frame)
+            yield from samples(task.kpi, grain, task.windows, frame, self.places, values, combination)
 
     def _values(self, measure: Measure, windows: Sequence[WindowId], frame: Frame, steps: int = 0) -> Values:
         numbers = [self._number(window_id, steps) for window_id in windows]
@@ -311,13 +328,19 @@ class _Round:
                 total, size = (taken(atom) for atom in aggregates.mean_parts(measure))
                 return Values(_divided(total, size), n=size)
             case Quantile() | Computed():
-                return Values(taken(measure), n=taken(Size(measure)))
+                above, below = (
+                    taken(aside) if (aside := Aside(measure, part)) in frame.parts else None
+                    for part in (Part.NUMERATOR, Part.DENOMINATOR)
+                )
+                return Values(taken(measure), taken(Aside(measure, Part.N)), above, below)
             case Plan():
                 return Values(self._plan(measure, numbers, frame))
             case Previous():
                 return self._values(measure.of, windows, frame, steps + measure.steps)
+            case Over():
+                return self._values(measure.of, [measure.window] * len(windows), frame, steps)
             case Derived():
-                return self._derived(measure, windows, frame, steps)
+                return self._derived(measure, windows, frame, steps, {})
 
     def _ratio(self, measure: Ratio, windows: Sequence[WindowId], frame: Frame, steps: int) -> Values:
         above = self._values(measure.numerator, windows, frame, steps)
@@ -336,20 +359,33 @@ class _Round:
                     found[row, position] = float(amount)
         return found
 
-    def _derived(self, measure: Derived, windows: Sequence[WindowId], frame: Frame, steps: int) -> Values:
-        inputs = {name: self._values(one, windows, frame, steps).value for name, one in measure.inputs.items()}
+    def _derived(
+        self,
+        measure: Derived,
+        windows: Sequence[WindowId],
+        frame: Frame,
+        steps: int,
+        combination: Mapping[str, str],
+    ) -> Values:
+        inputs = {name: self._values(one, windows, frame, steps).map(np.ravel) for name, one in measure.inputs.items()}
         labels = [self.places.labels(frame.cut, key) for key in frame.keys]
         names = labels[0].keys() if labels else ()
         cells = Cells(
             grain=frame.cut.grain,
-            values={name: values.ravel() for name, values in inputs.items()},
+            values={name: values.value for name, values in inputs.items()},
+            inputs=inputs,
             labels={name: np.tile(np.array([one[name] for one in labels]), len(windows)) for name in names},
             windows=np.repeat(np.arange(len(windows)), len(frame.keys)),
             window_ids=tuple(windows),
-            intervals={window_id: self._interval(self.windows[self._number(window_id, 0)]) for window_id in windows},
+            intervals={
+                window_id: self._interval(self.windows[self._number(window_id, steps)]) for window_id in windows
+            },
             options=self.ground.told,
+            combination=combination,
         )
-        return Values(measure.compute(cells).reshape(len(windows), len(frame.keys)))
+        found = measure.compute(cells)
+        values = found if isinstance(found, Values) else Values(found)
+        return values.map(lambda flat: flat.reshape(len(windows), len(frame.keys)))
 
 
 def _keys(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:

@@ -26,6 +26,7 @@ from b24metrics.kpi.model import (
     Mean,
     Measure,
     Number,
+    Over,
     Plan,
     Previous,
     Quantile,
@@ -47,7 +48,8 @@ class Record:
     """One contributing record.
 
     Attributes:
-        part: "" where the records make the value itself; else "numerator", "denominator", or the name of an input.
+        part: "" where the records make the value itself; else "numerator", "denominator", or the name of an input; parts
+            of inputs are named with a dot (``won.numerator``).
         kind: what ``id`` names: deal, lead, phone_call. title: as the portal shows it; may be empty.
         contribution: 1 for a count, else the amount or duration; None where it has none (no rate for its currency).
     """
@@ -89,39 +91,48 @@ def explain(
         raise LookupError(f"{kpi.id} has no window {window} at grain {grain}")
     with store.transaction():
         ground = Ground(store, portal, now, options or KpiOptions())
-        cut = _Cut(grain, kpi.labels, labels or {})
+        cut = _Cut(grain, kpi.fact_labels, labels or {})
         windows: list[Window] = []
         wanted: dict[Fact, list[Window]] = {}
         listed = list(_listed(kpi.measure))
-        for _, measure, steps in listed:
-            made = ground.rules.previous(window, now, steps) if steps else ground.rules.window(window, now)
+        for _, measure, over, steps in listed:
+            rules, meant = ground.rules, over or window
+            made = rules.previous(meant, now, steps) if steps else rules.window(meant, now)
             if made not in windows:
                 windows.append(made)
             if made not in wanted.setdefault(measure.fact, []):
                 wanted[measure.fact].append(made)
         found: list[Record] = []
         with ground.facts(wanted, windows):
-            for part, measure, steps in listed:
-                number = next(i for i, one in enumerate(windows) if one.steps == steps)
+            for part, measure, over, steps in listed:
+                number = next(i for i, one in enumerate(windows) if one.steps == steps and one.id == (over or window))
                 found += _records(ground, part, measure, number, cut)
         return tuple(found)
 
 
-def _listed(measure: Measure, part: str = "", steps: int = 0) -> Iterator[tuple[str, Listed, int]]:
-    """The parts of a measure that have records, with how many windows back they look."""
+def _listed(
+    measure: Measure, part: str = "", window: WindowId | None = None, steps: int = 0
+) -> Iterator[tuple[str, Listed, WindowId | None, int]]:
+    """The parts of a measure that have records, with the fixed window and how many windows back they look."""
     match measure:
         case Ratio():
-            yield from _listed(measure.numerator, "numerator", steps)
-            yield from _listed(measure.denominator, "denominator", steps)
+            yield from _listed(measure.numerator, _inside(part, "numerator"), window, steps)
+            yield from _listed(measure.denominator, _inside(part, "denominator"), window, steps)
         case Previous():
-            yield from _listed(measure.of, part, steps + measure.steps)
+            yield from _listed(measure.of, part, window, steps + measure.steps)
+        case Over():
+            yield from _listed(measure.of, part, measure.window, steps)
         case Derived():
             for name, one in measure.inputs.items():
-                yield from _listed(one, f"{part}.{name}" if part else name, steps)
+                yield from _listed(one, _inside(part, name), window, steps)
         case Plan():
             return
         case _:
-            yield part, measure, steps
+            yield part, measure, window, steps
+
+
+def _inside(part: str, name: str) -> str:
+    return f"{part}.{name}" if part else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,20 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from b24metrics.kpi.aggregates import Atom, Cut, RowMeasure
-from b24metrics.kpi.cells import FloatArray, IntArray
+from b24metrics.kpi.cells import FloatArray, IntArray, Values
 from b24metrics.kpi.dimensions import Scope
-from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Directory, Grain, Kpi, Sample, WindowId
+from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Directory, Grain, Kpi, Part, Sample, WindowId
 from b24metrics.kpi.rows import Key
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
-    """Column: how many rows stand behind a quantile or a numpy measure."""
+class Aside:
+    """Column: the size behind a quantile or a numpy measure, or a part of it."""
 
     of: RowMeasure
+    part: Part
 
 
-Column: TypeAlias = Atom | RowMeasure | Size
+Column: TypeAlias = Atom | RowMeasure | Aside
 
 
 class Row(IntEnum):
@@ -132,7 +133,7 @@ class Frame:
 
     def dense(self, column: Column) -> FloatArray:
         """The column, shape (windows, keys)."""
-        adds_up = isinstance(column, Atom | Size)
+        adds_up = isinstance(column, Atom | Aside)
         found = np.full((self.window_count, len(self.keys)), 0.0 if adds_up else np.nan)
         for windows, positions, values in self.parts.get(column, ()):
             if adds_up:
@@ -142,20 +143,16 @@ class Frame:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Values:
-    """What a measure gives for one cut: arrays of shape (windows of the KPI, keys), NaN for nothing."""
-
-    value: FloatArray
-    n: FloatArray | None = None
-    numerator: FloatArray | None = None
-    denominator: FloatArray | None = None
-
-
 def samples(
-    kpi: Kpi, grain: Grain, windows: Sequence[WindowId], frame: Frame, places: Places, values: Values
+    kpi: Kpi,
+    grain: Grain,
+    windows: Sequence[WindowId],
+    frame: Frame,
+    places: Places,
+    values: Values,
+    combination: Mapping[str, str],
 ) -> Iterator[Sample]:
-    """Samples of one KPI and cut; who gets one stands in the laws above."""
+    """Samples of one KPI and cut; who gets one stands in the laws above. ``combination``: labels that all of them have."""
     keys = list(frame.keys)
     rows = np.array([places.row(frame.cut, key) for key in keys], dtype=np.int64)
     has_value = ~np.isnan(values.value)
@@ -164,10 +161,15 @@ def samples(
     shown |= (rows == Row.WITH_RECORDS) & behind
     if values.denominator is not None:
         shown &= ~np.isnan(values.denominator)  # no plan, nothing to attain
-    if not kpi.companions:
+    if not kpi.parts:
         shown &= has_value
     at_window, at_key = np.nonzero(shown)
     labels = {position: places.labels(frame.cut, keys[position]) for position in np.unique(at_key).tolist()}
+    if combination:
+        names = (*grain.labels, *kpi.labels)
+        for position, own in labels.items():
+            whole = {**own, **combination}
+            labels[position] = MappingProxyType({name: whole[name] for name in names})
     columns = [
         _said(part[at_window, at_key] if part is not None else None, len(at_window))
         for part in (values.value, values.n, values.numerator, values.denominator)

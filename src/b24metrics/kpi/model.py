@@ -45,7 +45,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
 
 if TYPE_CHECKING:
-    from b24metrics.kpi.cells import Cells, FloatArray, Groups
+    from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
     from b24metrics.kpi.facts import Fact
 
 Language: TypeAlias = Literal["ru", "en"]
@@ -330,16 +330,25 @@ class Previous:
 
 
 @dataclass(frozen=True, slots=True)
+class Over:
+    """The same measure over a fixed window, whatever the window of the sample is: a t90 baseline inside ``now``."""
+
+    of: Measure
+    window: WindowId
+
+
+@dataclass(frozen=True, slots=True)
 class Computed:
     """Numpy over the rows of each cell: survival, lifetime value, whatever SQL says clumsily.
 
     ``compute`` gets the rows of the fact, sorted by cell, with ``columns`` as arrays, and returns one value per cell,
-    NaN for nothing.
+    NaN for nothing; or ``cells.Values`` with the sizes behind it, shape (cells,) each. Without a size of its own, ``n``
+    is the number of rows.
     """
 
     fact: Fact
     columns: tuple[str, ...]
-    compute: Callable[[Groups], FloatArray]
+    compute: Callable[[Groups], FloatArray | Values]
     where: str = ""
 
 
@@ -348,17 +357,22 @@ class Derived:
     """Numpy over the values of other measures: gaps, growth, forecasts, ranks, tests over many stages at once.
 
     ``compute`` gets one array per input, aligned cell by cell, together with the cells' own labels, windows and the
-    working time in them, and returns one value per cell, NaN for nothing.
+    working time in them, and returns one value per cell, NaN for nothing; or ``cells.Values`` with the sizes behind it,
+    shape (cells,) each.
 
     ``inputs``: any measures, derived ones included, of this KPI or of others (``REVENUE_WON.measure``). Give the map a
     name of its own for each input: records are explained under it.
+
+    ``spread``: combinations of labels that every cell has besides its own (``({"by": "revenue_won", "within": "D"}, …)``);
+    ``compute`` is called once for each, with the combination in ``Cells.combination``. The names are among ``Kpi.labels``.
     """
 
     inputs: Mapping[str, Measure]
-    compute: Callable[[Cells], FloatArray]
+    compute: Callable[[Cells], FloatArray | Values]
+    spread: tuple[Mapping[str, str], ...] = ()
 
 
-Measure: TypeAlias = Number | Total | Ratio | Mean | Quantile | Plan | Previous | Computed | Derived
+Measure: TypeAlias = Number | Total | Ratio | Mean | Quantile | Plan | Previous | Over | Computed | Derived
 
 
 # ---------------------------------------------------------------- KPI
@@ -380,7 +394,9 @@ class Kpi:
     Attributes:
         grains: the cuts of the card. windows: those of the card, and the baselines that rules compare with.
         source: where the definition stands. definition: in words, for people. formula: the same, for checking.
-        labels: label names beyond the grain; columns of the fact.
+        labels: label names beyond the grain: columns of the fact, or those of ``Derived.spread``.
+        companions: the sizes that are published beside the value; None: those of the measure (``parts``).
+        needs_input: kind of the numbers from outside (table ``inputs``) without which there is no sample at all.
     """
 
     id: str
@@ -395,6 +411,8 @@ class Kpi:
     definition: Title
     formula: str
     labels: tuple[str, ...] = ()
+    companions: tuple[Part, ...] | None = None
+    needs_input: str | None = None
 
     @property
     def adds_up(self) -> bool:
@@ -402,8 +420,21 @@ class Kpi:
         return _adds_up(self.measure)
 
     @property
-    def companions(self) -> tuple[Part, ...]:
+    def spread(self) -> tuple[Mapping[str, str], ...]:
+        """Combinations of labels that are not columns of a fact."""
+        return self.measure.spread if isinstance(self.measure, Derived) else ()
+
+    @property
+    def fact_labels(self) -> tuple[str, ...]:
+        """Labels beyond the grain that are columns of the fact."""
+        constant = {name for combination in self.spread for name in combination}
+        return tuple(name for name in self.labels if name not in constant)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
         """The sizes that are published beside the value."""
+        if self.companions is not None:
+            return self.companions
         match self.measure:
             case Ratio():
                 return (Part.NUMERATOR, Part.DENOMINATOR)
@@ -428,8 +459,8 @@ class Kpi:
                 shown.append(MANAGER)
             shown += [grain for grain in self.grains if grain in {DEPARTMENT, SOURCE, STAGE, CURRENCY}]
             return tuple(Family(self, grain, Part.VALUE) for grain in shown)
-        ready = tuple(Family(self, grain, part) for grain in self.grains for part in (Part.VALUE, *self.companions))
-        parts = tuple(Family(self, self._own, part) for part in self.companions) if self._parts_add_up else ()
+        ready = tuple(Family(self, grain, part) for grain in self.grains for part in (Part.VALUE, *self.parts))
+        parts = tuple(Family(self, self._own, part) for part in self.parts) if self._parts_add_up else ()
         return ready + parts
 
     def family(self, grain: Grain, part: Part = Part.VALUE) -> Family:
@@ -631,7 +662,8 @@ class Snapshot:
     """All samples of one instant; never changed, only replaced.
 
     Attributes:
-        absent: KPI id → the feeds that were not mirrored, so that it has no samples at all.
+        absent: KPI id → what it lacks, so that it has no samples at all: feeds that were not mirrored, and
+            ``inputs.<kind>`` that were not loaded.
         intervals: what the windows meant at ``at``. zone, currency: those of reporting.
     """
 

@@ -7,14 +7,14 @@ for every department above its own; NaN is nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from b24metrics.kpi.aggregates import Cut
-from b24metrics.kpi.cells import FloatArray, Groups, IntArray
+from b24metrics.kpi.cells import FloatArray, Groups, IntArray, Values
 from b24metrics.kpi.model import Computed, Quantile
 from b24metrics.kpi.options import KpiOptions
 
@@ -42,12 +42,11 @@ class Grouped(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """Values of one window: ``codes`` of its cells, one value and one size each."""
+    """Values of one window: ``codes`` of its cells, one value with its sizes each."""
 
     window: int
     codes: IntArray
-    values: FloatArray
-    sizes: FloatArray
+    values: Values
 
 
 @dataclass(frozen=True)
@@ -130,13 +129,15 @@ class RowSet:
         below = np.floor(reach).astype(np.int64)
         low = values[starts + below]
         high = values[starts + np.minimum(below + 1, sizes - 1)]
-        return Piece(window, cells, low + (reach - below) * (high - low), sizes.astype(np.float64))
+        return Piece(window, cells, Values(low + (reach - below) * (high - low), n=sizes.astype(np.float64)))
 
     def _computed(self, measure: Computed, window: int, rows: IntArray, codes: IntArray) -> Piece:
         cells, starts, sizes = _runs(codes)
         bounds = np.append(starts, len(codes)).astype(np.int64)
         columns = {name: self.columns[name][rows] for name in measure.columns}
-        return Piece(window, cells, measure.compute(Groups(bounds, columns, self.options)), sizes.astype(np.float64))
+        found = measure.compute(Groups(bounds, columns, self.options))
+        values = found if isinstance(found, Values) else Values(found)
+        return Piece(window, cells, values if values.n is not None else replace(values, n=sizes.astype(np.float64)))
 
 
 def _runs(codes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
