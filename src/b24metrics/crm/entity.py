@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast
+from operator import call, itemgetter
+from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from b24metrics.crm.naming import is_user_field, item_name, legacy_name
 from b24metrics.crm.values import items
-from b24metrics.crm.wiretypes import AsItCame, Spelling
+from b24metrics.crm.wiretypes import AsItCame, Read, Spelling
 from b24metrics.errors import UnreadableRow
 
 OWN = frozenset({"user_fields", "extra"})
@@ -72,6 +74,10 @@ class Entity(BaseModel):
 
     _wires: ClassVar[Mapping[str, Wire]] = {}
     _names: ClassVar[Mapping[str, str]] = {}
+    _readers: ClassVar[Mapping[str, Callable[[Any], object]]] = {}
+    _blank: ClassVar[dict[str, object]] = {}
+    _required: ClassVar[frozenset[str]] = frozenset()
+    _prepares: ClassVar[bool] = False
 
     user_fields: AsItCame = Field(default_factory=dict)
     extra: AsItCame = Field(default_factory=dict)
@@ -86,6 +92,13 @@ class Entity(BaseModel):
                 if spelled:
                     names.setdefault(spelled, field)
         cls._names = names
+        cls._readers = {
+            name: next((one.by for one in field.metadata if isinstance(one, Read)), _as_it_is)
+            for name, field in cls.model_fields.items()
+        }
+        cls._blank = {name: None if field.is_required() else field.default for name, field in cls.model_fields.items()}
+        cls._required = frozenset(name for name, field in cls.model_fields.items() if field.is_required())
+        cls._prepares = cls.prepare.__func__ is not Entity.prepare.__func__  # type: ignore[attr-defined]
 
     @classmethod
     def prepare(cls, values: dict[str, Any], row: Mapping[str, Any], method: str, /) -> None:
@@ -103,35 +116,53 @@ class Entity(BaseModel):
         Raises:
             UnreadableRow: the row is no map, or one of its values is not what the vendor describes.
         """
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):
             raise UnreadableRow(f"{method or cls.__name__}: a record came that is no map", method=method)
-        values: dict[str, Any] = given
-        user_fields: dict[str, object] = {}
-        extra: dict[str, object] = {}
-        names = cls._names
-        for key, value in row.items():
-            name = names.get(key)
-            if name is None:
-                place, name = _place(cls, key)
-                if place is _FIELD:
-                    values.setdefault(name, value)
-                elif place is _USER_FIELD:
-                    user_fields[name] = value
-                elif place is _EXTRA:
-                    extra[name] = value
-            else:
-                values[name] = value
-        values["user_fields"] = user_fields
-        values["extra"] = extra
+        shape = _shape(cls, tuple(row), tuple(given))
+        try:
+            return cls._made(shape, row, method, given)
+        except ValueError:
+            pass  # out of here, so that the refusal drags no other error along that carries the row's values
+        # Once more by the book, which finds all that is wrong and not only the first of it.
+        values = shape.values(row, given)
         try:
             cls.prepare(values, row, method)
-            return cast("Self", cls.__pydantic_validator__.validate_python(values))
+            return cast("Self", cls.__pydantic_validator__.validate_python({**values, **shape.leftovers(row)}))
         except ValidationError as error:
             faults = _faults(cls, row, error)
         except ValueError as fault:
             faults = {"": str(fault)}
-        # Out here, so that the refusal drags no other error along that carries the row's values.
         raise _refusal(cls, row, method, faults)
+
+    @classmethod
+    def _made(cls, shape: _Shape, row: Mapping[str, Any], method: str, given: Mapping[str, Any]) -> Self:
+        """The entity without the validator: each reader is called once, by the shape of the row (a third of the time).
+
+        Raises:
+            ValueError: the row cannot be read.
+        """
+        fields = cls._blank.copy()
+        if cls._prepares:
+            values = shape.values(row, given)
+            cls.prepare(values, row, method)
+            said = {*values, *OWN}
+            readers = cls._readers
+            fields.update((name, readers[name](value)) for name, value in values.items())
+        else:
+            said = shape.said  # shared: entities are frozen, and a copy of one gets a set of its own
+            fields.update(zip(shape.names, map(call, shape.readers, shape.pick(row)), strict=True))
+            for name in given:
+                if name not in shape.names:
+                    fields[name] = cls._readers[name](given[name])
+        if not cls._required <= said:
+            raise ValueError("a field is missing")
+        fields.update(shape.leftovers(row))
+        entity = cls.__new__(cls)
+        _put(entity, "__dict__", fields)
+        _put(entity, "__pydantic_fields_set__", said)
+        _put(entity, "__pydantic_extra__", None)
+        _put(entity, "__pydantic_private__", None)
+        return entity
 
     @classmethod
     def reader(cls, method: str, **given: object) -> Callable[[object], Self]:
@@ -181,6 +212,91 @@ V = TypeVar("V")
 _ID = re.compile(r"\d{1,19}|[A-Z]{3}")
 
 _FIELD, _USER_FIELD, _EXTRA, _SPENT = "field", "user field", "extra", "spent"
+
+
+class Nothing(dict[str, object]):
+    """An empty map that stays empty, shared by all who have nothing: a map for each would double the collector's work."""
+
+    __slots__ = ()
+
+    def __setitem__(self, key: str, value: object) -> None:
+        raise TypeError("an entity cannot be changed")
+
+    def __reduce__(self) -> str:
+        return "NOTHING"  # copies and pickles are the same one
+
+
+NOTHING: Final = Nothing()
+
+_put = object.__setattr__  # entities are frozen for everybody else
+
+
+def _as_it_is(value: object) -> object:
+    """For fields that ``prepare`` makes."""
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What the keys of a row mean; rows of one listing share it.
+
+    Attributes:
+        names: fields, in the order of ``pick`` and ``readers``. said: names, what is given, and ``OWN``.
+        user_fields, extra: name → key of the row.
+    """
+
+    names: tuple[str, ...]
+    readers: tuple[Callable[[Any], object], ...]
+    pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
+    said: set[str]
+    user_fields: Mapping[str, str]
+    extra: Mapping[str, str]
+
+    def values(self, row: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+        """Values by field as they came."""
+        return {**given, **dict(zip(self.names, self.pick(row), strict=True))}
+
+    def leftovers(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """What no field claims."""
+        return {
+            "user_fields": {name: row[key] for name, key in self.user_fields.items()} if self.user_fields else NOTHING,
+            "extra": {name: row[key] for name, key in self.extra.items()} if self.extra else NOTHING,
+        }
+
+
+@lru_cache(maxsize=1024)
+def _shape(cls: type[Entity], keys: tuple[str, ...], given: tuple[str, ...]) -> _Shape:
+    fields: dict[str, str] = {}
+    late: dict[str, str] = {}  # under a name that is none of the declared ones
+    user_fields: dict[str, str] = {}
+    extra: dict[str, str] = {}
+    for key in keys:
+        name = cls._names.get(key)
+        if name is not None:
+            fields[name] = key
+            continue
+        place, name = _place(cls, key)
+        if place is _FIELD:
+            late.setdefault(name, key)
+        elif place is _USER_FIELD:
+            user_fields[name] = key
+        elif place is _EXTRA:
+            extra[name] = key
+    fields.update((name, key) for name, key in late.items() if name not in fields and name not in given)
+    return _Shape(
+        names=tuple(fields),
+        readers=tuple(cls._readers[name] for name in fields),
+        pick=_picker(tuple(fields.values())),
+        said={*fields, *given, *OWN},
+        user_fields=user_fields,
+        extra=extra,
+    )
+
+
+def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda row: tuple(row[key] for key in keys)
 
 
 @lru_cache(maxsize=16384)

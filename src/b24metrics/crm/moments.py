@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple
 
 from b24metrics.crm.values import amount, items, text, whole
@@ -109,17 +110,27 @@ def epoch(value: object) -> datetime | None:
 def day(value: object) -> date | None:
     """A calendar day. The CRM sends it as midnight UTC rendered in the server's zone: to UTC first, then the date."""
     if type(value) is str:
-        if not value:
-            return None
-        if len(value) == 10 and value[4] == "-":
-            try:
-                found = date.fromisoformat(value)
-            except ValueError:
-                found = None
-            if found is not None:
-                return None if found.year >= LAST_YEAR else found
-    elif isinstance(value, date) and not isinstance(value, datetime):
+        return _written_day(value)
+    if isinstance(value, date) and not isinstance(value, datetime):
         return value
+    try:
+        at = instant(value)
+    except ValueError:
+        raise ValueError("not a date") from None
+    return None if at is None else at.date()
+
+
+@lru_cache(maxsize=4096)  # a company's records know few different days
+def _written_day(value: str) -> date | None:
+    if not value:
+        return None
+    if len(value) == 10 and value[4] == "-":
+        try:
+            found = date.fromisoformat(value)
+        except ValueError:
+            found = None
+        if found is not None:
+            return None if found.year >= LAST_YEAR else found
     try:
         at = instant(value)
     except ValueError:

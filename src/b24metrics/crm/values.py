@@ -64,6 +64,8 @@ def _odd_whole(value: object) -> int | None:
 
 def reference(value: object) -> int | None:
     """The id of another object; 0 means that there is none."""
+    if type(value) is str and value.isdecimal() and len(value) < 19:  # the common case, without a call
+        return int(value) or None
     return whole(value) or None
 
 

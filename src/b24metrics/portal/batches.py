@@ -30,7 +30,7 @@ from b24metrics.portal.address import checked_method
 from b24metrics.portal.flows import Errand, Flow, Got, Line, Trial, admission, attempt
 from b24metrics.portal.limits import LONGEST, Ticket
 from b24metrics.portal.refusals import Cure, Refusal
-from b24metrics.portal.request import MAX_COMMANDS, Answer, Batch, Ref, Request
+from b24metrics.portal.request import MAX_COMMANDS, Answer, Batch, Ref
 from b24metrics.portal.wire import MAX_LEAVES, command, count_leaves, find_refs, plain, replace_refs, resolve
 
 
@@ -100,6 +100,7 @@ class _Work:
     done: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, B24Error] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
+    refs: dict[str, tuple[Ref, ...]] = field(default_factory=dict)
 
     def one_round(self) -> Flow[None]:
         """Send what can be sent now, and sort what comes back."""
@@ -137,7 +138,7 @@ class _Work:
             fits = not names or (
                 seconds + cost <= LONGEST and counts.get(method, 0) < gate.ceiling(method) and name not in self.alone
             )
-            may = fits and not rests[method] and self._refs_met(request, names)
+            may = fits and not rests[method] and self._refs_met(name, names)
             if len(names) >= MAX_COMMANDS or (not may and (self.batch.halt or not request.repeatable)):
                 break
             if not may:
@@ -152,18 +153,19 @@ class _Work:
                 break
         return names or self.waiting[:1]
 
-    def _refs_met(self, request: Request[Any], names: list[str]) -> bool:
+    def _refs_met(self, name: str, names: list[str]) -> bool:
         """Whether everything that a request refers to is done, or may be found in the same round."""
+        request = self.batch.requests[name]
         return all(
             ref.name in self.raw
             or (ref.name in names and request.repeatable and self.batch.requests[ref.name].repeatable)
-            for ref in find_refs(request.params)
+            for ref in self._refs(name)
         )
 
     def _drop_orphans(self) -> None:
         """Give up requests that need the result of one that failed, or a place in it that does not exist."""
         for name in list(self.waiting):
-            for ref in find_refs(self.batch.requests[name].params):
+            for ref in self._refs(name):
                 if ref.name in self.failed:
                     self._give_up(name, f"it needs the result of {ref.name!r}, which failed")
                     break
@@ -181,7 +183,8 @@ class _Work:
         def known(ref: Ref) -> Any:
             return resolve(ref, self.raw[ref.name]) if ref.name in self.raw else ref
 
-        return replace_refs(self.batch.requests[name].params, known)
+        params = self.batch.requests[name].params
+        return replace_refs(params, known) if self._refs(name) else params
 
     # ------------------------------------------------------------ sending
 
@@ -208,7 +211,7 @@ class _Work:
         halt = self.batch.halt or not all(request.repeatable for request in requests.values())
         for n, name in enumerate(names):
             params = self._params(name)
-            halt = halt or next(find_refs(params), None) is not None
+            halt = halt or (bool(self._refs(name)) and next(find_refs(params), None) is not None)
             try:
                 commands[keys[name]] = command(requests[name].method, params, {each: keys[each] for each in names[:n]})
             except ValueError:  # what a reference was replaced by cannot be written as a command
@@ -263,8 +266,11 @@ class _Work:
             return True  # not run
         return refusal.cure is Cure.REPEAT and self.batch.requests[name].repeatable
 
-    def _refs(self, name: str) -> Iterable[Ref]:
-        return find_refs(self.batch.requests[name].params)
+    def _refs(self, name: str) -> tuple[Ref, ...]:
+        """What a request refers to; looked for once, most have no reference at all."""
+        if name not in self.refs:
+            self.refs[name] = tuple(find_refs(self.batch.requests[name].params))
+        return self.refs[name]
 
     def _keep(self, name: str, answer: Answer) -> None:
         self.waiting.remove(name)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -85,7 +86,12 @@ def query(params: Mapping[str, Any], refs: Mapping[str, str] | None = None) -> s
     Raises:
         ValueError, TypeError: as ``plain``; text that the portal would read as a reference; a key with brackets.
     """
-    return "&".join(f"{quote(key, safe='')}={quote(text, safe='')}" for key, text in _leaves(params, "", refs))
+    return "&".join(f"{_quoted(key)}={_quoted(text)}" for key, text in _leaves(params, "", refs))
+
+
+@lru_cache(maxsize=4096)  # fifty commands name the same fields
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
 
 
 def command(method: str, params: Mapping[str, Any], refs: Mapping[str, str] | None = None) -> str:
