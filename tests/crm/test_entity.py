@@ -10,12 +10,15 @@ import traceback
 from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from b24metrics.crm import activities, billing, clients, directories, people, probe, sales
+from b24metrics.crm import entity as entity_module
 from b24metrics.crm.entity import Entity
 from b24metrics.crm.items import CrmItem
 from b24metrics.crm.naming import item_name
@@ -289,3 +292,54 @@ def test_item_names_of_crm_objects_are_the_vendors() -> None:
         "modified_by_id": ("MODIFY_BY_ID", "updatedBy"),
         "created_by_id": ("CREATED_BY_ID", "createdBy"),
     } == pairs
+
+
+ODDS_AND_ENDS = st.sampled_from(
+    [
+        None, "", False, True, [], {}, 0, 7, -1, 2.5, "0", "12", "3.0", "Y", "N", "S", "success", "W", "D_12", "RUB", "300|EUR",
+        "2026-01-20T03:00:00+03:00", "2026-01-20", "0000-00-00", "9999-12-31T00:00:00+03:00", 1772442000, [1, "2", None],
+        [{"VALUE": "+7", "VALUE_TYPE": "WORK"}], {"0": "4"}, {"OWNER_TYPE_ID": "2", "OWNER_ID": "5"}, "слово",
+    ]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("entity", ENTITIES, ids=lambda entity: entity.__name__)
+@given(data=st.data())
+@settings(max_examples=30)
+def test_the_quick_way_and_the_validator_agree(entity: type[Entity], data: st.DataObject) -> None:
+    """Rows are read without the validator; whatever comes, the entity is the one that the validator would have made."""
+    names = [name for wire in entity._wires.values() for name in (wire.legacy, wire.item) if name]
+    row = data.draw(st.dictionaries(st.sampled_from([*names, "UF_CRM_1", "ufCrm2", "NEWS"]), ODDS_AND_ENDS))
+    shape = entity_module._shape(entity, tuple(row), ())
+
+    def by_the_book() -> Entity | None:
+        values = shape.values(row, {})
+        try:
+            entity.prepare(values, row, "")
+            return entity.__pydantic_validator__.validate_python({**values, **shape.leftovers(row)})
+        except (ValueError, UnreadableRow):
+            return None
+
+    try:
+        found = entity.read(row)
+    except UnreadableRow:
+        found = None
+    expected = by_the_book()
+
+    assert expected == found
+    assert (expected and expected.model_fields_set) == (found and found.model_fields_set)
+    assert (expected and expected.model_dump()) == (found and found.model_dump())
+
+
+def test_nothing_stays_nothing() -> None:
+    """Entities without user fields share one empty map, which nobody can fill, also after a copy or a pickle."""
+    first, second = Deal.read({"ID": "1"}), Deal.read({"ID": "2"})
+    empty = cast("dict[str, object]", first.extra)
+    with pytest.raises(TypeError, match="cannot be changed"):
+        empty["KEY"] = 1
+    with pytest.raises(TypeError, match="cannot be changed"):
+        empty.update(KEY=1)
+    again = pickle.loads(pickle.dumps(copy.deepcopy(first)))
+
+    assert {} == second.extra
+    assert first == again

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import call, itemgetter
-from typing import Any, ClassVar, Final, NamedTuple, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, NamedTuple, NoReturn, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -219,8 +219,10 @@ class Nothing(dict[str, object]):
 
     __slots__ = ()
 
-    def __setitem__(self, key: str, value: object) -> None:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("an entity cannot be changed")
+
+    __setitem__ = update = setdefault = __ior__ = _refuse  # type: ignore[assignment]
 
     def __reduce__(self) -> str:
         return "NOTHING"  # copies and pickles are the same one
