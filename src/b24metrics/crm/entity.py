@@ -222,7 +222,7 @@ class Nothing(dict[str, object]):
     def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise TypeError("an entity cannot be changed")
 
-    __setitem__ = update = setdefault = __ior__ = _refuse  # type: ignore[assignment]
+    __setitem__ = update = setdefault = __ior__ = _refuse
 
     def __reduce__(self) -> str:
         return "NOTHING"  # copies and pickles are the same one
