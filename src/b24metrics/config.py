@@ -27,7 +27,18 @@ from pydantic_settings import (
 )
 
 from b24metrics.errors import CalendarError, ConfigError
-from b24metrics.kpi.options import TEST_PATTERN, ActivityKind, Answer, AnswerField, ClosedAtSource, KpiOptions, LeadMode
+from b24metrics.kpi.options import (
+    PARTICLES,
+    TEST_PATTERN,
+    ActivityKind,
+    Answer,
+    AnswerField,
+    ClosedAtSource,
+    Flaw,
+    KpiOptions,
+    LeadMode,
+    QuoteSource,
+)
 from b24metrics.portal.address import Webhook
 from b24metrics.worktime import Calendars
 
@@ -201,6 +212,38 @@ class KpiSettings(_Section):
     )
     answer_tags: Mapping[str, Answer] = Field(
         default={}, description='what tags in the comment of a call mean: `{ "#yes" = "positive", "#no" = "negative" }`'
+    )
+    chat_bots: frozenset[int] = Field(
+        default=frozenset(), description="ids of users who are bots: a chat that nobody else answered is not counted"
+    )
+    quote_source: QuoteSource = Field(
+        default=QuoteSource.QUOTES,
+        description="what tells that a client got a proposal: quotes of the portal, or a deal's first entry into one of "
+        "`proposal_stages`",
+    )
+    quote_sent_stages: frozenset[str] = Field(
+        default=frozenset({"SENT"}), description="statuses of quotes that mean that it was sent; later ones do so too"
+    )
+    invoice_draft_stages: frozenset[str] | None = Field(
+        default=None,
+        description="stages of invoices that are not issued yet; default: the first open stage, where there are at least two",
+    )
+    web_sources: frozenset[str] = Field(
+        default=frozenset({"WEB", "WEBFORM"}), description="ids of the sources of leads that come from the website"
+    )
+    required_fields: Mapping[Literal["deal", "lead", "contact"], tuple[str, ...]] = Field(
+        default={},
+        description="fields that are to be filled, by their names in the portal; user fields have to be copied "
+        '(`mirror.user_fields`): `{ deal = ["OPPORTUNITY", "CLOSEDATE"], contact = ["PHONE"] }`',
+    )
+    name_particles: frozenset[str] = Field(
+        default=PARTICLES, description="words with which a family name may begin in lower case"
+    )
+    idle_seconds: int = Field(
+        default=14_400, gt=0, description="scheduled time today after which a manager without any trace of work is idle"
+    )
+    flaw_weights: Mapping[Flaw, Annotated[float, Field(ge=0)]] = Field(
+        default={}, description="what weighs how much in the index of cleanliness; 1 unless said: `{ phone = 2 }`"
     )
     closed_at_source: ClosedAtSource = Field(
         default=ClosedAtSource.HISTORY,

@@ -7,12 +7,13 @@ a view is made once however many facts read it, and reaches back no further than
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,7 +32,7 @@ from b24metrics.kpi.model import (
     SourceInfo,
     StageInfo,
 )
-from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode
+from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, QuoteSource
 from b24metrics.kpi.refine import Refinement
 from b24metrics.kpi.windows import Segments, Window, WindowRules
 from b24metrics.worktime import Absence, Calendars, Employee, WorkCalendar
@@ -374,7 +375,28 @@ class Ground:
             "effective_seconds": options.effective_call_seconds,
             "success_seconds": options.call_success_days * _DAY_SECONDS,
             "answer_field": options.answer_field,
+            "zone": self.zone,
+            "today": self.today,
+            "day_begins": self.rules.midnight(self.today),
+            "day_ends": self.rules.midnight(self.today + timedelta(days=1)),
+            "seen_until": self.seen_until,
+            "by_stage": options.quote_source is QuoteSource.STAGE,
+            "lower_case": _lower_case(),
         }
+
+    @cached_property
+    def today(self) -> date:
+        """The local date of the evaluation instant."""
+        return self.rules.wall(self.now).date()
+
+    @cached_property
+    def seen_until(self) -> datetime:
+        """The later of the evaluation instant and the last look at the portal.
+
+        Seen from the past, a record that is dated later did not exist yet, unless it lies in the future still.
+        """
+        seen = self._rows("SELECT max(synced_at) FROM feed_state WHERE portal = ?")[0][0]
+        return self.now if seen is None else max(self.now, seen)
 
     @cached_property
     def aged_before(self) -> datetime:
@@ -445,6 +467,12 @@ class Ground:
             *(("no_sources", None, text) for text in sorted(options.excluded_sources)),
             *(("origins", None, text) for text in sorted(options.migration_origins)),
             *(("unrecorded_lines", None, text) for text in sorted(options.unrecorded_lines)),
+            *(("bots", number, None) for number in sorted(options.chat_bots)),
+            *(("drafts", None, text) for text in sorted(options.invoice_draft_stages or ())),
+            *(("sent_quotes", None, text) for text in sorted(options.quote_sent_stages)),
+            *(("web_sources", None, text) for text in sorted(options.web_sources)),
+            *(("particles", None, text.lower()) for text in sorted(options.name_particles)),
+            *((f"required_{kind}", None, text) for kind, names in options.required_fields.items() for text in names),
             *(("proposal_stages", None, text) for text in sorted(options.proposal_stages)),
             *((f"{answer.value}_values", None, text) for text, answer in sorted(options.answer_values.items())),
             *((f"{answer.value}_tags", None, text) for text, answer in sorted(options.answer_tags.items())),
@@ -481,16 +509,27 @@ class Ground:
         self._load("kpi_rates", {"currency_id": "string", "factor": "decimal(24, 12)"}, rates, made)
         frozen = [
             (rate, count, (Decimal(rate) / count / reporting).quantize(_FACTOR))
-            for rate, count in self._rows("SELECT DISTINCT rate, rate_count FROM deal_closings WHERE portal = ?")
+            for rate, count in self._rows(
+                "SELECT rate, rate_count FROM deal_closings WHERE portal = ? "
+                "UNION SELECT rate, rate_count FROM payments WHERE portal = ? "
+                "UNION SELECT rate, rate_count FROM rates WHERE portal = ?",
+                self.portal,
+                self.portal,
+            )
             if rate and count
         ]
         columns = {"rate": "decimal(18, 6)", "rate_count": "int64", "factor": "decimal(24, 12)"}
         self._load("kpi_factors", columns, frozen, made)
 
     def _days(self, made: list[str]) -> None:
-        """First instants of the local dates on which deals are said to be closed."""
+        """First instants of the local dates that records name."""
         dates = self._rows(
-            "SELECT DISTINCT closes_on FROM deals WHERE portal = ? AND closes_on BETWEEN DATE '1971-01-01' AND DATE '2099-12-31'"
+            "SELECT on_date FROM (SELECT closes_on AS on_date FROM deals WHERE portal = ? "
+            "UNION SELECT begins_on FROM invoices WHERE portal = ? "
+            "UNION SELECT starts_on FROM inputs WHERE portal = ?) AS named "
+            "WHERE on_date BETWEEN DATE '1971-01-01' AND DATE '2099-12-31'",
+            self.portal,
+            self.portal,
         )
         on = [day for (day,) in dates]
         columns = {"on_date": "date32", "starts_at": "instant"}
@@ -499,6 +538,12 @@ class Ground:
     def _load(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[object]], made: list[str]) -> None:
         self.store.load(name, _arrow_rows(columns, rows))
         made.append(name)
+
+
+@cache
+def _lower_case() -> str:
+    """Every letter that Unicode calls lower case (Ll), the planes in use."""
+    return "".join(letter for letter in map(chr, range(0x20000)) if unicodedata.category(letter) == "Ll")
 
 
 def _segment(fact: Fact, bounds: Sequence[datetime]) -> tuple[str, list[object]]:

@@ -27,6 +27,40 @@ class LeadMode(StrEnum):
     SIMPLE = "simple"  # requests are deals that do not come from a lead
 
 
+class QuoteSource(StrEnum):
+    """What tells that a client got a proposal."""
+
+    QUOTES = "quotes"  # quotes of the portal, by their status
+    STAGE = "stage"  # a deal's first entry into one of the proposal stages
+
+
+class Flaw(StrEnum):
+    """Shares that the index of cleanliness is made of."""
+
+    PHONE = "phone"  # contacts without a phone
+    LOWER_CASE = "lower_case"  # contacts with a name in lower case
+    WITHOUT_ACTIVITY = "without_activity"  # open deals for which nothing is planned
+    FILL_RATE = "fill_rate"  # required fields left empty
+    LOST_REASON = "lost_reason"  # lost deals without a reason
+
+
+#: Words with which a family name may begin in lower case.
+PARTICLES = frozenset(
+    "де ди да дю дер ден ван фон цу тер ла ле аль эль ибн бен оглы de di da do dos du des del della der den van von zu zum "
+    "zur ten ter te la le af av al el ibn ben bin".split()
+)
+
+
+#: Fields that may be required, by entity and by their names in the portal; user fields may be too where they are copied.
+REQUIRABLE: Mapping[str, frozenset[str]] = {
+    "deal": frozenset(
+        {"TITLE", "OPPORTUNITY", "CURRENCY_ID", "BEGINDATE", "CLOSEDATE", "SOURCE_ID", "TYPE_ID", "COMPANY_ID", "CONTACT_ID"}
+    ),
+    "lead": frozenset({"TITLE", "OPPORTUNITY", "CURRENCY_ID", "SOURCE_ID", "COMPANY_ID", "CONTACT_ID"}),
+    "contact": frozenset({"NAME", "LAST_NAME", "PHONE", "EMAIL", "IM", "SOURCE_ID", "TYPE_ID", "COMPANY_ID"}),
+}
+
+
 class ClosedAtSource(StrEnum):
     """When a deal was won or lost."""
 
@@ -42,6 +76,7 @@ class ActivityKind(StrEnum):
     TASK = "task"
     EMAIL = "email"
     CHAT = "chat"
+    SMS = "sms"
     REVIEW = "review"  # a form in which a client rates; its mark is the rating
     OTHER = "other"
 
@@ -86,6 +121,14 @@ class KpiOptions:
         proposal_stages: deal stages in which a client has a proposal.
         answer_field, answer_values: where people note what the client answered, and which values mean what; None: nowhere.
         answer_tags: tags in the comment of a call, and what they mean.
+        chat_bots: users who are bots: a chat that nobody else answered is not counted.
+        quote_source: see there. quote_sent_stages: statuses of quotes that mean "sent"; later ones do so too.
+        invoice_draft_stages: invoices there are not issued; None: the first open stage, where there are two or more.
+        web_sources: sources of leads that come from the website.
+        required_fields: entity (deal, lead, contact) → fields that are to be filled, by their names in the portal.
+        name_particles: words with which a family name may begin in lower case.
+        idle_seconds: scheduled time today after which a manager without any trace of work is idle.
+        flaw_weights: what the index of cleanliness is made of, and how much each weighs; 0 leaves it out.
         count_by_hand: whether requests that the responsible employee entered by hand take part in reaction times.
         edits_react: whether a stage move or a field edit is a reaction.
         activity_kinds: provider id → what its activities are, for providers that ``TYPE_ID`` does not tell.
@@ -121,6 +164,15 @@ class KpiOptions:
     answer_field: AnswerField | None = None
     answer_values: Mapping[str, Answer] = field(default_factory=dict)
     answer_tags: Mapping[str, Answer] = field(default_factory=dict)
+    chat_bots: frozenset[int] = frozenset()
+    quote_source: QuoteSource = QuoteSource.QUOTES
+    quote_sent_stages: frozenset[str] = frozenset({"SENT"})
+    invoice_draft_stages: frozenset[str] | None = None
+    web_sources: frozenset[str] = frozenset({"WEB", "WEBFORM"})
+    required_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    name_particles: frozenset[str] = PARTICLES
+    idle_seconds: int = 14_400
+    flaw_weights: Mapping[Flaw, float] = field(default_factory=dict)
     count_by_hand: bool = False
     edits_react: bool = True
     activity_kinds: Mapping[str, ActivityKind] = field(default_factory=dict)
@@ -135,10 +187,19 @@ class KpiOptions:
                 ("grace_seconds", self.grace_seconds, 0),
                 ("effective_call_seconds", self.effective_call_seconds, 0),
                 ("call_success_days", self.call_success_days, 1),
+                ("idle_seconds", self.idle_seconds, 1),
+                *((f"flaw_weights.{flaw}", weight, 0) for flaw, weight in self.flaw_weights.items()),
             )
             if value < least
         ]
         if self.pipelines is not None and not self.pipelines:
             wrong.append("pipelines is empty: leave it out to count all of them")
+        wrong += [
+            f"required_fields.{kind}: {name} is not known; it may be {', '.join(sorted(REQUIRABLE[kind]))}"
+            + ("" if kind == "contact" else " or a user field (UF_…)")
+            for kind, names in self.required_fields.items()
+            for name in names
+            if name not in REQUIRABLE[kind] and not (name.startswith("UF_") and kind != "contact")
+        ]
         if wrong:
             raise ConfigError("; ".join(wrong))

@@ -38,6 +38,12 @@ ASKED: Final = frozenset(
         "effective_seconds",  # talk from which a connected call is effective
         "success_seconds",  # time after a call within which a won deal makes it successful
         "answer_field",  # result field of a call's activity that holds the client's answer, or NULL
+        "zone",  # reporting zone
+        "today",  # the local date of ``now``
+        "day_begins", "day_ends",  # first instants of that date and of the next one
+        "seen_until",  # the later of ``now`` and the last look at the portal: what is dated after it lies in the future
+        "by_stage",  # TRUE: the stage of a deal tells that a proposal was sent
+        "lower_case",  # every lower-case letter
     }
 )  # fmt: skip
 
