@@ -435,11 +435,28 @@ def test_a_time_out_halves_the_batch_and_success_raises_it_again(clock: HandCloc
 
 
 def test_a_batch_near_the_end_of_the_budget_is_smaller(clock: HandClock) -> None:
-    """What is left is used, not waited for."""
+    """What is left is used, not waited for; but a backfill sends no batch that is less than half full for it."""
     subject = gate(clock)
+    told = Timing(clock.now(), 1.0, 1.0, operating=378.0, reset_at=clock.now() + 300)
+    subject.settled(subject.reserve(ONE), {"crm.deal.list": [told]})
+    assert 30 == subject.commands("crm.deal.list", 50, Lane.BACKFILL)
     told = Timing(clock.now(), 1.0, 1.0, operating=398.0, reset_at=clock.now() + 300)
     subject.settled(subject.reserve(ONE), {"crm.deal.list": [told]})
-    assert 10 == subject.commands("crm.deal.list", 50, Lane.BACKFILL)
+    assert 23 == subject.commands("crm.deal.list", 50, Lane.BACKFILL)  # forty-five are a full one; it waits for room
+    assert 10 == subject.commands("crm.deal.list", 12, Lane.BACKFILL)
+    assert 45 == subject.commands("crm.deal.list", 50, Lane.LIVE)
+
+
+def test_a_window_of_another_length_is_kept(clock: HandClock) -> None:
+    """What a portal forgets after a minute instead of ten is waited for a minute, whether it says so or not."""
+    plan = replace(STANDARD, operating=48.0, window=60.0)
+    subject = Gate(plan, clock=clock)
+    ticket = subject.reserve({"crm.deal.list": 47})
+    subject.settled(ticket, {"crm.deal.list": [Timing(duration=1.0)] * 47})
+
+    assert 60 == pytest.approx(subject.delay({"crm.deal.list": 2}), abs=1)
+    clock.move(61)
+    assert 0 == subject.delay({"crm.deal.list": 2})
 
 
 # ---------------------------------------------------------------- statistics and settings
@@ -460,7 +477,7 @@ def test_statistics_tell_what_passed(clock: HandClock) -> None:
     assert (12.0, 480, 0.0, 2.0) == (method.used, method.limit, method.under_way, method.cost)
 
 
-@pytest.mark.parametrize("bad", [{"capacity": 0}, {"leak": 0}, {"operating": 0}])
+@pytest.mark.parametrize("bad", [{"capacity": 0}, {"leak": 0}, {"operating": 0}, {"window": 0}])
 def test_a_plan_that_allows_nothing_is_refused(bad: dict[str, float]) -> None:
     """A setting that would block for ever is a mistake."""
     with pytest.raises(ConfigError):

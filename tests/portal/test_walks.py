@@ -91,6 +91,26 @@ def test_an_expected_range_takes_one_request(clock: HandClock) -> None:
     assert 1 == toy.requests - before
 
 
+@pytest.mark.parametrize("expect", [60, 500, 2_000])
+def test_a_range_that_holds_more_than_expected_is_walked_on_in_chains(expect: int, clock: HandClock) -> None:
+    """The density met so far and the range's last id tell how much is left: not one page at a time."""
+    toy = toy_of(range(1, 5_001), clock)
+    with open_portal(toy) as portal:
+        assert 4_000 == sum(page.size for page in portal.pages(DEALS.after(1_000).upto(5_000), expect=expect))
+    assert toy.requests <= 4
+    assert len(toy.commands) <= 82
+
+
+def test_a_page_that_ends_at_the_last_id_ends_the_walk(clock: HandClock) -> None:
+    """A range of exactly fifty full pages needs no further page to prove its end."""
+    toy = toy_of(range(1, 5_001), clock)
+    with open_portal(toy) as portal:
+        list(portal.each(DEALS.upto(1_000), expect=1_000))  # the first request shows what a page costs
+        before = toy.requests, len(toy.commands)
+        assert 2_500 == len(list(portal.each(DEALS.after(1_000).upto(3_500), expect=2_500)))
+    assert (1, 50) == (toy.requests - before[0], len(toy.commands) - before[1])
+
+
 def test_pages_tell_where_they_end(clock: HandClock) -> None:
     """cursor, more, size and onward let a reader stop and go on."""
     toy = toy_of(range(1, 121), clock)

@@ -438,10 +438,18 @@ class AsyncPortal(_Client[httpx.AsyncClient]):
         return await self._run(fetch(self._line.in_lane(lane), request))
 
     async def pages(
-        self, listing: Listing[T], *, expect: int | None = None, lane: Lane | None = None
+        self,
+        listing: Listing[T],
+        *,
+        expect: int | None = None,
+        lane: Lane | None = None,
+        patience: float | None = None,
     ) -> AsyncGenerator[Page[T], None]:
-        """All pages of a listing. ``expect``: about how many rows. Raises as ``walks.walk``."""
-        flow = walk(self._line.in_lane(lane), listing, expect)
+        """All pages of a listing. ``expect``: about how many rows. ``patience``: of this walk instead of the client's.
+
+        Raises as ``walks.walk``.
+        """
+        flow = walk(self._line.in_lane(lane, patience), listing, expect)
         try:
             step = next(flow)
             while True:

@@ -118,9 +118,10 @@ class Line:
     def host(self) -> str:
         return self.credential.current.host
 
-    def in_lane(self, lane: Lane | None) -> Line:
-        """The same line for the other kind of work."""
-        return self if lane is None or lane is self.lane else replace(self, lane=lane)
+    def in_lane(self, lane: Lane | None, patience: float | None = None) -> Line:
+        """The same line for the other kind of work, or for somebody more or less patient."""
+        line = self if lane is None or lane is self.lane else replace(self, lane=lane)
+        return line if patience is None else replace(line, patience=patience)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from enum import StrEnum
 
 from b24metrics.clock import Clock
 from b24metrics.errors import ConfigError
-from b24metrics.portal.operating import MethodStats, OperatingBook
+from b24metrics.portal.operating import WINDOW, MethodStats, OperatingBook
 from b24metrics.portal.request import MAX_COMMANDS, Timing
 
 LONGEST = 45.0
@@ -55,6 +55,7 @@ class Plan:
     Attributes:
         capacity, leak: the bucket overflows above ``capacity`` requests and loses ``leak`` per second; None: no limit.
         operating: seconds per method in ten minutes. metered: the portal counts them even if it does not say so.
+        window: those ten minutes, in seconds.
     """
 
     name: str
@@ -62,9 +63,12 @@ class Plan:
     leak: float
     operating: float
     metered: bool
+    window: float = WINDOW
 
     def __post_init__(self) -> None:
-        if (self.capacity is not None and (self.capacity < 1 or self.leak <= 0)) or self.operating <= 0:
+        if (self.capacity is not None and (self.capacity < 1 or self.leak <= 0)) or min(
+            self.operating, self.window
+        ) <= 0:
             raise ConfigError(f"plan {self.name!r}: capacity, leak and operating time must be positive")
 
 
@@ -177,7 +181,7 @@ class Gate:
         self.plan = plan
         self.clock = clock
         self.bucket = bucket or (None if plan.capacity is None else LeakyBucket(plan.capacity, plan.leak))
-        self._book = OperatingBook(plan.operating, metered=plan.metered)
+        self._book = OperatingBook(plan.operating, metered=plan.metered, window=plan.window)
         self._lock = self.bucket.lock if self.bucket is not None else threading.RLock()
         self._chance = chance or random.Random()  # noqa: S311 - jitter, not a secret
         self._counts = _Counts()
@@ -263,12 +267,19 @@ class Gate:
                     account.costs.append(seconds / total)
 
     def commands(self, method: str, wanted: int, lane: Lane = Lane.LIVE) -> int:
-        """How many commands of a method one request should carry: at least one, at most ``wanted``."""
+        """How many commands of a method one request should carry: at least one, at most ``wanted``.
+
+        What can wait does not send less than half a load only because a budget runs out: it waits for room instead,
+        since every request counts against the rate, however little it carries.
+        """
         with self._lock:
             account = self._book.account(method)
             cost = max(account.cost, 1e-3)
-            room = self._book.room(self._now, method, lane.of_seconds)
-            return max(1, min(wanted, MAX_COMMANDS, account.ceiling, int(min(LONGEST, room) / cost)))
+            cap = account.limit * lane.of_seconds
+            most = max(1, min(wanted, MAX_COMMANDS, account.ceiling, int(min(LONGEST, cap) / cost)))
+            room = int(self._book.room(self._now, method, lane.of_seconds) / cost)
+            least = math.ceil(most / 2) if lane is Lane.BACKFILL else 1
+            return max(least, min(most, room))
 
     def rest(self, method: str, lane: Lane = Lane.LIVE) -> float:
         """Seconds until this method may be run again, whatever the request rate says; 0 means now."""

@@ -22,8 +22,8 @@ WINDOW = 600.0
 """Seconds after which the portal forgets what a method has used."""
 BATCH = "batch"
 
+_BUCKETS = 10  # the portal forgets a window by tenths: minutes, as a rule
 _POLL = 0.5  # seconds until we look again when work under way stands in the way
-_BLIND_REST = 60.0  # seconds to rest after a refusal that nothing dates: the next minute may be forgiven
 _LEARNED_FOR = 3600.0  # seconds for which a limit that only refusals tell is believed
 _UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty commands in the first batch, not fifty
 
@@ -31,10 +31,11 @@ _UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty comman
 class Account:
     """Seconds of one method."""
 
-    def __init__(self, limit: float, *, metered: bool) -> None:
+    def __init__(self, limit: float, *, metered: bool, window: float = WINDOW) -> None:
         self.most = limit
         self.limit = limit
         self.metered = metered
+        self.window = window
         self.told: float | None = None  # the portal's own sum
         self.told_at = -math.inf  # by the portal's clock
         self.peak = 0.0  # the most it has told since it last refused
@@ -80,10 +81,11 @@ class Account:
         if seconds <= 0:
             return
         # The portal forgets by whole minutes of its own; ten minutes after the call is the latest it can be.
-        if self.spent and now + WINDOW - self.spent[-1][0] < 5:
-            self.spent[-1] = [now + WINDOW, self.spent[-1][1] + seconds]
+        forgotten_at = now + self.window
+        if self.spent and forgotten_at - self.spent[-1][0] < self.window / (12 * _BUCKETS):
+            self.spent[-1] = [forgotten_at, self.spent[-1][1] + seconds]
         else:
-            self.spent.append([now + WINDOW, seconds])
+            self.spent.append([forgotten_at, seconds])
 
     def tell(self, now: float, timing: Timing) -> None:
         """Take over what the portal says, unless it has said something newer."""
@@ -96,9 +98,9 @@ class Account:
         self.peak = max(self.peak, self.told)
         if timing.reset_at is not None and timing.finish is not None:  # by the portal's clock, which may be wrong
             span = timing.reset_at - timing.finish + 1  # told in whole seconds, rounded down
-            self.forgiven_at = now + min(max(0.0, span), WINDOW + 60)
+            self.forgiven_at = now + min(max(0.0, span), self.window + self._bucket)
         else:
-            self.forgiven_at = now + 60
+            self.forgiven_at = now + self._bucket
         self.limit = min(self.most, max(self.limit, self.told))
 
     def rest(self, now: float, sent_at: float) -> None:
@@ -108,7 +110,7 @@ class Account:
         if sent_at <= self.refused_at and now < self.rests_until:
             return  # sent before we knew
         self._learn(now)
-        until = self.forgiven_at if self.forgiven_at > now else now + _BLIND_REST
+        until = self.forgiven_at if self.forgiven_at > now else now + self._bucket  # nothing dates it
         self.refused_at, self.rests_until = now, until
         self.told, self.forgiven_at = self.limit, until
 
@@ -129,6 +131,11 @@ class Account:
             self.rests_until = min(self.rests_until, now)
 
     @property
+    def _bucket(self) -> float:
+        """Seconds after which the portal forgets a little more."""
+        return self.window / _BUCKETS
+
+    @property
     def cost(self) -> float:
         """Seconds of one command: nine of ten are cheaper."""
         if not self.costs:
@@ -136,10 +143,18 @@ class Account:
         ordered = sorted(self.costs)
         return ordered[math.ceil(0.9 * len(ordered)) - 1]
 
+    @property
+    def mean_cost(self) -> float:
+        """Seconds of one command, on average."""
+        return math.fsum(self.costs) / len(self.costs) if self.costs else _UNKNOWN_COST
+
 
 @dataclass(frozen=True, slots=True)
 class MethodStats:
-    """Budget of one method. ``used``, ``limit``, ``under_way``, ``rests``: seconds. ``cost``: seconds per command."""
+    """Budget of one method. ``used``, ``limit``, ``under_way``, ``rests``: seconds.
+
+    ``cost``: seconds per command, nine of ten are cheaper; ``mean_cost``: on average.
+    """
 
     method: str
     used: float
@@ -148,14 +163,16 @@ class MethodStats:
     rests: float
     cost: float
     refusals: int
+    mean_cost: float = _UNKNOWN_COST
 
 
 class OperatingBook:
     """Seconds per method of one credential. Not locked: its Gate is."""
 
-    def __init__(self, limit: float, *, metered: bool) -> None:
+    def __init__(self, limit: float, *, metered: bool, window: float = WINDOW) -> None:
         self._limit = limit
         self._metered = metered
+        self._window = window
         self._accounts: dict[str, Account] = {}
         self._batch_weight = 1.0  # how much of a batch is billed to ``batch``: assumed in full until learned
         self._batch_told: float | None = None
@@ -165,7 +182,7 @@ class OperatingBook:
         name = method.casefold()
         if name not in self._accounts:
             # ``batch`` itself is not metered as a rule: only what the portal tells, or refuses, counts against it.
-            self._accounts[name] = Account(self._limit, metered=self._metered and name != BATCH)
+            self._accounts[name] = Account(self._limit, metered=self._metered and name != BATCH, window=self._window)
         return self._accounts[name]
 
     def costs(self, work: Mapping[str, int], *, batched: bool) -> dict[str, float]:
@@ -237,6 +254,7 @@ class OperatingBook:
                 rests=max(0.0, account.rests_until - now),
                 cost=account.cost,
                 refusals=account.refusals,
+                mean_cost=account.mean_cost,
             )
             for name, account in sorted(self._accounts.items())
         )

@@ -100,16 +100,18 @@ class _Stroll(Generic[T]):
 
     def _wanted(self) -> int:
         """How many pages the next request should ask for."""
+        most = MAX_COMMANDS
+        if self.left.ceiling is not None:  # a page that ends at the last id proves the end as well as a short one
+            most = min(most, math.ceil((self.left.ceiling - self.left.floor) / PAGE))
         if self.expect is not None and self.seen < self.expect:
             # One more than full: only a short page proves the end.
-            return min(MAX_COMMANDS, (self.expect - self.seen) // PAGE + 1)
-        if self.seen == 0 or self.expect is not None:
-            self.expect = None  # one look behind what was expected; if that is full too, we know nothing
-            return 1
+            return max(1, min(most, (self.expect - self.seen) // PAGE + 1))
+        beyond, self.expect = self.expect is not None, None
         if self.last_id is None or self.density is None:
-            return _FIRST_CHAIN
+            # One look behind what was expected; if that is full too, we know nothing.
+            return 1 if beyond or self.seen == 0 else _FIRST_CHAIN
         rows = max(0, self.last_id - self.left.floor) * self.density
-        return max(1, min(MAX_COMMANDS, math.ceil(rows / PAGE)))
+        return max(1, min(most, math.ceil(rows / PAGE)))
 
     def _chain(self, wanted: int) -> Flow[bool]:
         """Ask for several pages in one batch and hand out those that came; True when the listing has ended."""

@@ -18,7 +18,7 @@ PLANS: Mapping[str, tuple[float, float]] = {"ent": (5.0, 250.0)}
 _USUAL = (2.0, 50.0)
 
 MINUTE = 60
-WINDOW = 600
+_BUCKETS = 10
 
 
 class RateBucket:
@@ -79,6 +79,7 @@ class OperatingMeter:
         limit: seconds; a call that finds more than this booked is refused. None: no metering, no fields in ``time``.
         floor: calls shorter than this are not booked.
         batch_weight: share of a batch's time that `Billing.BATCH` books.
+        minute: seconds of one of the ten buckets; shorter ones let a day pass in minutes.
     """
 
     limit: float | None = 480.0
@@ -87,6 +88,7 @@ class OperatingMeter:
     ban_seconds: float = 300.0
     billing: Billing = Billing.METHODS
     batch_weight: float = 0.5
+    minute: int = MINUTE
     _accounts: dict[tuple[str, str], _Account] = field(default_factory=dict)
 
     def refuses(self, credential: str, method: str, now: float) -> bool:
@@ -102,7 +104,7 @@ class OperatingMeter:
             return
         account = self._accounts.setdefault((credential, method), _Account())
         self._drop_old(account, now)
-        minute = int(now // MINUTE)
+        minute = int(now // self.minute)
         first, booked = account.buckets.get(minute, (float(int(now)), 0.0))
         account.buckets[minute] = (first, booked + seconds)
         if self.ban is Ban.FLAT and self.operating(credential, method, now) > self.limit:
@@ -125,16 +127,19 @@ class OperatingMeter:
         """When the oldest bucket drops out, or the ban ends; with nothing booked, a window from now."""
         account = self._accounts.get((credential, method))
         if account is None:
-            return int(now) + WINDOW
+            return int(now) + self._window
         if now < account.banned_until:
             return math.ceil(account.banned_until)
         self._drop_old(account, now)
         first = min((first for first, _ in account.buckets.values()), default=now)
-        return int(first) + WINDOW
+        return int(first) + self._window
 
-    @staticmethod
-    def _drop_old(account: _Account, now: float) -> None:
-        for minute in [m for m, (first, _) in account.buckets.items() if now >= first + WINDOW]:
+    @property
+    def _window(self) -> int:
+        return _BUCKETS * self.minute
+
+    def _drop_old(self, account: _Account, now: float) -> None:
+        for minute in [m for m, (first, _) in account.buckets.items() if now >= first + self._window]:
             del account.buckets[minute]
 
 
