@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -22,7 +22,7 @@ from b24metrics.errors import ConfigError, NothingMirrored
 from b24metrics.kpi import aggregates
 from b24metrics.kpi.aggregates import segment_sql
 from b24metrics.kpi.dimensions import Department, DepartmentTree, PeopleFilter, Person, Scope
-from b24metrics.kpi.facts import Fact, View
+from b24metrics.kpi.facts import ASSIGNMENTS, Fact, View
 from b24metrics.kpi.model import (
     DepartmentInfo,
     Directory,
@@ -31,11 +31,14 @@ from b24metrics.kpi.model import (
     PipelineInfo,
     SourceInfo,
     StageInfo,
+    WindowId,
 )
 from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, QuoteSource
 from b24metrics.kpi.refine import Refinement
 from b24metrics.kpi.windows import Segments, Window, WindowRules
 from b24metrics.worktime import Absence, Calendars, Employee, WorkCalendar
+from b24metrics.worktime.sqltable import work_days
+from b24metrics.worktime.workclock import FIRST_YEAR
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -115,7 +118,17 @@ class Ground:
     def feeds(self) -> frozenset[str]:
         """Names of the feeds whose past has been copied."""
         found = self._rows("SELECT feed FROM feed_state WHERE portal = ? AND backfilled_at IS NOT NULL")
-        return frozenset(name for (name,) in found)
+        return frozenset(name for (name,) in found) | ({ASSIGNMENTS} if self._assignments_are_watched else set())
+
+    @property
+    def _assignments_are_watched(self) -> bool:
+        """Whether changes of the person responsible have been observed, or would have been."""
+        return bool(
+            self._rows(
+                "SELECT 1 FROM portals WHERE portal = ? AND (first_synced_at IS NOT NULL "
+                "OR EXISTS (SELECT 1 FROM assignments AS a WHERE a.portal = portals.portal))"
+            )
+        )
 
     @cached_property
     def copying(self) -> frozenset[str]:
@@ -297,19 +310,19 @@ class Ground:
         clock = self.clocks.company if options.align == "working" else None
         return WindowRules(self.zone, options.first_weekday, options.fiscal_month, options.align, clock)
 
-    def _aged_before(self) -> datetime:
-        """The latest instant that lies at least the grace period back, in the company's working time."""
-        clock, now = self.clocks.company, int(self.now.timestamp())
+    def _latest(self, far_enough: Callable[[int], bool]) -> int:
+        """The latest instant, epoch seconds, not after ``now``, that lies far enough back."""
+        now = int(self.now.timestamp())
         newer, older = now + 1, now
-        while clock.elapsed(older, now) < self.options.grace_seconds:
+        while not far_enough(older):
             newer, older = older, older - 2 * (now - older) - _DAY_SECONDS
         while newer - older > 1:
             middle = (newer + older) // 2
-            if clock.elapsed(middle, now) >= self.options.grace_seconds:
+            if far_enough(middle):
                 older = middle
             else:
                 newer = middle
-        return datetime.fromtimestamp(older, UTC)
+        return older
 
     # ------------------------------------------------------------ temporary tables
 
@@ -382,6 +395,9 @@ class Ground:
             "seen_until": self.seen_until,
             "by_stage": options.quote_source is QuoteSource.STAGE,
             "lower_case": _lower_case(),
+            "stale_before": self.stale_before,
+            "d30_at": self.rules.window(WindowId.D30, self.now).start,
+            "t180_at": self.rules.window(WindowId.T180, self.now).start,
         }
 
     @cached_property
@@ -400,8 +416,17 @@ class Ground:
 
     @cached_property
     def aged_before(self) -> datetime:
-        """Deals created at or before this instant are older than the grace period."""
-        return self._aged_before()
+        """Deals created at or before this instant are older than the grace period, in the company's working time."""
+        clock, now = self.clocks.company, int(self.now.timestamp())
+        latest = self._latest(lambda at: clock.elapsed(at, now) >= self.options.grace_seconds)
+        return datetime.fromtimestamp(latest, UTC)
+
+    @cached_property
+    def stale_before(self) -> datetime:
+        """Deals without contact since this instant are stale: a midnight of the company's calendar."""
+        clock, now = self.clocks.company, int(self.now.timestamp())
+        latest = self._latest(lambda at: clock.working_days_between(at, now) >= self.options.stale_days)
+        return datetime.fromtimestamp(latest + 1, UTC)
 
     def _bound(self, view: View, since: datetime) -> tuple[str, list[object]]:
         """A view's SQL with its parameters in order."""
@@ -474,6 +499,11 @@ class Ground:
             *(("particles", None, text.lower()) for text in sorted(options.name_particles)),
             *((f"required_{kind}", None, text) for kind, names in options.required_fields.items() for text in names),
             *(("proposal_stages", None, text) for text in sorted(options.proposal_stages)),
+            *(("qualified_stages", None, text) for text in sorted(options.qualified_stages)),
+            *(("agreement_stages", None, text) for text in sorted(options.agreement_stages)),
+            *(("junk_statuses", None, text) for text in sorted(options.junk_statuses)),
+            *(("stage_limits", seconds, text) for text, seconds in sorted(options.stage_limits.items())),
+            *(("loss_reason_field", None, text) for text in (options.loss_reason_field,) if text),
             *((f"{answer.value}_values", None, text) for text, answer in sorted(options.answer_values.items())),
             *((f"{answer.value}_tags", None, text) for text, answer in sorted(options.answer_tags.items())),
         ]
@@ -488,6 +518,7 @@ class Ground:
         self._load("kpi_closure", {"department_id": "int64", "ancestor_id": "int64"}, scope.closure, made)
         self._rates(made)
         self._days(made)
+        self._work_days(made)
 
     def _rates(self, made: list[str]) -> None:
         """Factors to the reporting currency. Divided here: the database divides decimals in binary."""
@@ -534,6 +565,19 @@ class Ground:
         on = [day for (day,) in dates]
         columns = {"on_date": "date32", "starts_at": "instant"}
         self._load("kpi_days", columns, list(zip(on, self.rules.midnights(on), strict=True)), made)
+
+    def _work_days(self, made: list[str]) -> None:
+        """The company's working time for SQL, calendar 0, from the first record of any history to tomorrow."""
+        found = self._rows(
+            "SELECT min(x.at) FROM (SELECT min(created_at) AS at FROM stage_moves WHERE portal = ? "
+            "UNION ALL SELECT min(created_at) FROM deals WHERE portal = ?) AS x",
+            self.portal,
+        )
+        first = max(found[0][0] or self.now, datetime(FIRST_YEAR, 1, 1, tzinfo=UTC))
+        last = max(self.now, first) + timedelta(days=1)
+        days = work_days({0: self.clocks.company}, first.astimezone(UTC).date(), last.astimezone(UTC).date())
+        self.store.load("kpi_work_days", _arrow_columns(days))
+        made.append("kpi_work_days")
 
     def _load(self, name: str, columns: Mapping[str, str], rows: Sequence[Sequence[object]], made: list[str]) -> None:
         self.store.load(name, _arrow_rows(columns, rows))

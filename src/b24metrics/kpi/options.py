@@ -119,6 +119,12 @@ class KpiOptions:
         call_success_days: days of 24 hours after a call within which a won deal makes it successful.
         unrecorded_lines: portal numbers whose calls the law forbids to record: they take no part in coverage.
         proposal_stages: deal stages in which a client has a proposal.
+        qualified_stages: deal stages from which on the client is qualified; agreement_stages: from which on there is an
+            agreement; empty: a lead that was converted is qualified, a deal that exists is an agreement.
+        junk_statuses: statuses of leads that were none.
+        stale_days: working dates of the company without contact after which a deal is forgotten.
+        stage_limits: stage → working seconds after which a deal may be stuck there.
+        loss_reason_field: user field of deals that holds why they were lost; None: the name of the final stage says it.
         answer_field, answer_values: where people note what the client answered, and which values mean what; None: nowhere.
         answer_tags: tags in the comment of a call, and what they mean.
         chat_bots: users who are bots: a chat that nobody else answered is not counted.
@@ -161,6 +167,12 @@ class KpiOptions:
     call_success_days: int = 30
     unrecorded_lines: frozenset[str] = frozenset()
     proposal_stages: frozenset[str] = frozenset()
+    qualified_stages: frozenset[str] = frozenset()
+    agreement_stages: frozenset[str] = frozenset()
+    junk_statuses: frozenset[str] = frozenset({"JUNK"})
+    stale_days: int = 5
+    stage_limits: Mapping[str, int] = field(default_factory=dict)
+    loss_reason_field: str | None = None
     answer_field: AnswerField | None = None
     answer_values: Mapping[str, Answer] = field(default_factory=dict)
     answer_tags: Mapping[str, Answer] = field(default_factory=dict)
@@ -187,6 +199,8 @@ class KpiOptions:
                 ("grace_seconds", self.grace_seconds, 0),
                 ("effective_call_seconds", self.effective_call_seconds, 0),
                 ("call_success_days", self.call_success_days, 1),
+                ("stale_days", self.stale_days, 1),
+                *((f"stage_limits of {stage}", seconds, 1) for stage, seconds in self.stage_limits.items()),
                 ("idle_seconds", self.idle_seconds, 1),
                 *((f"flaw_weights.{flaw}", weight, 0) for flaw, weight in self.flaw_weights.items()),
             )

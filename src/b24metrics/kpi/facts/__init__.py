@@ -1,5 +1,5 @@
 """Facts, one file a subject; ``view`` says what they are."""
 
-from b24metrics.kpi.facts.view import ASKED, Fact, View
+from b24metrics.kpi.facts.view import ASKED, ASSIGNMENTS, Fact, View
 
-__all__ = ["ASKED", "Fact", "View"]
+__all__ = ["ASKED", "ASSIGNMENTS", "Fact", "View"]

@@ -10,7 +10,8 @@ native amount and ``amount`` in the reporting currency, NULL where the currency 
 
 Tables of the evaluator: ``kpi_lists(list, number, text)`` configured lists; ``kpi_rates(currency_id, factor)`` today's
 rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_days(on_date, starts_at)`` first instant of local
-dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities.
+dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_work_days`` the company's working time, calendar
+0, for ``worktime.sqltable`` (``working_seconds`` says how).
 """
 
 from __future__ import annotations
@@ -19,6 +20,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from b24metrics.kpi.refine import Refinement
+from b24metrics.worktime.sqltable import join_sql, worked_sql
+
+#: Pseudo-feed of ``View.feeds``: changes of the person responsible, which are observed, not copied.
+ASSIGNMENTS: Final = "assignments"
+
+
+def working_seconds(start: str, end: str) -> tuple[str, str]:
+    """Working time of the company between two columns: the joins that it needs, and the expression, BIGINT.
+
+    NULL where an instant lies before the first record of the portal's history or after tomorrow.
+    """
+    joins = f"{join_sql('0', start, 'w1', 'kpi_work_days')}\n{join_sql('0', end, 'w2', 'kpi_work_days')}"
+    return joins, f"({worked_sql(end, 'w2')} - {worked_sql(start, 'w1')})"
+
 
 #: Values that views may ask for by ``$name``.
 ASKED: Final = frozenset(
@@ -37,6 +52,8 @@ ASKED: Final = frozenset(
         "count_by_hand", "edits_react",
         "effective_seconds",  # talk from which a connected call is effective
         "success_seconds",  # time after a call within which a won deal makes it successful
+        "stale_before",  # a deal without contact since then is stale
+        "d30_at", "t180_at",  # where the windows 30d and t180 begin
         "answer_field",  # result field of a call's activity that holds the client's answer, or NULL
         "zone",  # reporting zone
         "today",  # the local date of ``now``
