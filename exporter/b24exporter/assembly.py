@@ -21,6 +21,7 @@ from b24exporter.health import Health
 from b24exporter.layout import LAYOUT
 from b24exporter.lifetime import live
 from b24exporter.mirrored import Meter, Mirrored, no_meter
+from b24exporter.push import Bell, Push
 from b24exporter.server import bind, listen_on, make_server
 from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig
@@ -77,9 +78,19 @@ async def run_exporter(job: Job) -> None:
     with closing(bind(host, port)) as listener:
         async with _source(job, settings, address, board) as source:
             source.options, source.plans_file = options, settings.plans_file
-            daemon = Daemon(board, source, job.clock, _round_options(settings, options))
+            bell = Bell(settings.exporter.push_rest_seconds)
+            tokens = () if address is None else settings.exporter.push_tokens()
+            push = Push(tokens, bell) if tokens else None
+            daemon = Daemon(board, source, job.clock, _round_options(settings, options), bell)
             exporter = _Exporter(job, settings, source, daemon, web_config)
-            health = Health(board, job.clock, VERSION, gate=source.gate, working_now=source.works_at)
+            health = Health(
+                board,
+                job.clock,
+                VERSION,
+                gate=source.gate,
+                working_now=source.works_at,
+                notices=None if push is None else lambda: push.counts,
+            )
             web_options = WebOptions(
                 hosts=hosts_for(host, settings.exporter.allowed_hosts),
                 pages=settings.exporter.pages,
@@ -88,7 +99,7 @@ async def run_exporter(job: Job) -> None:
                 title=source.portal,
                 version=VERSION,
             )
-            web = Web(board, health, LAYOUT, job.clock, web_options, web_config, exporter.reload)
+            web = Web(board, health, LAYOUT, job.clock, web_options, web_config, exporter.reload, push)
             try:
                 await live(
                     make_server(web.app, web_config.tls),
@@ -104,8 +115,7 @@ async def run_exporter(job: Job) -> None:
 @asynccontextmanager
 async def _source(job: Job, settings: Settings, address: Webhook | None, board: Board) -> AsyncIterator[Mirrored]:
     """What the rounds work on, with portal and mirror open."""
-    kept = settings.mirror.user_fields
-    feeds = standard(deal_fields=kept.get("deal", ()), lead_fields=kept.get("lead", ()))
+    feeds = standard(settings.mirror.options())
     if address is None:
         with closing(DuckStore(settings.mirror.path, read_only=True)) as store:
             yield Mirrored(store, which_portal(store, job.portal), feeds, job.clock, board)
@@ -195,6 +205,7 @@ _FIXED: dict[str, Callable[[Settings], object]] = {
     "exporter.listen": lambda settings: settings.exporter.listen,
     "exporter.pages": lambda settings: settings.exporter.pages,
     "exporter.allowed_hosts": lambda settings: settings.exporter.allowed_hosts,
+    "exporter.push": lambda settings: (settings.exporter.push_tokens(), settings.exporter.push_rest_seconds),
     "exporter.web_config_file": lambda settings: settings.exporter.web_config_file,
 }
 

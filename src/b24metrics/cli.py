@@ -140,12 +140,11 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
     try:
         async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
             with console.backfill_meter(clock) as meter:
-                kept = settings.mirror.user_fields
                 syncing = Sync(
                     portal,
                     store,
                     portal=portal.host,
-                    feeds=standard(deal_fields=kept.get("deal", ()), lead_fields=kept.get("lead", ())),
+                    feeds=standard(settings.mirror.options()),
                     clock=clock,
                     on_progress=meter,
                     zone=settings.reporting.zone,
@@ -194,7 +193,8 @@ def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedS
     store = DuckStore(settings.mirror.path, read_only=True)
     try:
         portal = which_portal(store, wanted)
-        return portal, feed_status(store, portal, standard(), datetime.fromtimestamp(SystemClock().now(), UTC))
+        feeds = standard(settings.mirror.options())
+        return portal, feed_status(store, portal, feeds, datetime.fromtimestamp(SystemClock().now(), UTC))
     finally:
         store.close()
 

@@ -39,7 +39,7 @@ from b24metrics.kpi.options import (
     LeadMode,
     QuoteSource,
 )
-from b24metrics.portal.address import Webhook
+from b24metrics.portal.address import Secret, Webhook
 from b24metrics.worktime import Calendars
 
 
@@ -60,6 +60,27 @@ def _listen_address(text: str) -> str:
 
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Listen = Annotated[str, AfterValidator(_listen_address)]
+
+
+#: Characters that a token of the portal has at least; it makes them of 32.
+SHORTEST_TOKEN = 16
+
+
+def _read_secret(path: Path, key: str, what: str) -> str:
+    """What a file holds that holds nothing else.
+
+    Raises:
+        ConfigError: it cannot be read or is empty.
+    """
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise ConfigError(
+            f"{key}: cannot read {path} ({error.strerror}). Check the path and its permissions."
+        ) from None
+    if not text:
+        raise ConfigError(f"{key}: {path} is empty. Put {what} into it.")
+    return text
 
 
 class _Section(BaseModel):
@@ -91,16 +112,7 @@ class PortalSettings(_Section):
             return self.webhook.get_secret_value()
         if self.webhook_file is None:
             return None
-        try:
-            text = self.webhook_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            raise ConfigError(
-                f"portal.webhook_file: cannot read {self.webhook_file} ({error.strerror}). "
-                "Check the path and its permissions."
-            ) from None
-        if not text:
-            raise ConfigError(f"portal.webhook_file: {self.webhook_file} is empty. Put the webhook's address into it.")
-        return text
+        return _read_secret(self.webhook_file, "portal.webhook_file", "the webhook's address")
 
     def webhook_address(self) -> Webhook:
         """The portal's webhook, parsed.
@@ -121,9 +133,40 @@ class MirrorSettings(_Section):
     """``[mirror]``: where the copy lives and what of it is kept."""
 
     path: Path = Field(default=Path("b24metrics.duckdb"), description="the database file")
-    user_fields: Mapping[Literal["deal", "lead"], tuple[str, ...]] = Field(
+    user_fields: Mapping[Literal["deal", "lead", "contact", "company", "invoice"], tuple[str, ...]] = Field(
         default={}, description='user fields to copy, by their names in the portal: `{ deal = ["UF_CRM_1700000000"] }`'
     )
+    skip: frozenset[str] = Field(
+        default=frozenset(),
+        description='what is not copied, by the names that `b24metrics status` shows: `["tasks", "product_rows"]`; '
+        "KPIs that need it have no values",
+    )
+    personal: bool = Field(
+        default=True,
+        description="whether names of contacts are copied, and keys by which equal phones and e-mails are found",
+    )
+    phone_pattern: str = Field(
+        default=PHONE_PATTERN,
+        description="what a phone looks like that was typed into the comment of a contact; comments are searched and "
+        "not kept. Empty: they are not read",
+    )
+    schedules: tuple[int, ...] = Field(
+        default=(), description="ids of work schedules to copy; they show in the address of their pages in the portal"
+    )
+
+    def options(self) -> MirrorOptions:
+        """What the mirror wants to know.
+
+        Raises:
+            ConfigError: the pattern is none.
+        """
+        return MirrorOptions(
+            user_fields=dict(self.user_fields),
+            skip=self.skip,
+            personal=self.personal,
+            phone_pattern=self.phone_pattern,
+            schedules=self.schedules,
+        )
 
 
 class ReportingSettings(_Section):
@@ -278,9 +321,38 @@ class ExporterSettings(_Section):
     allowed_hosts: tuple[str, ...] = Field(
         default=(), description="further names to answer to on loopback, such as a reverse proxy's"
     )
+    push_token: SecretStr | None = Field(
+        default=None,
+        description="token of the portal's outgoing webhook, several separated by spaces; a secret: better in "
+        "`B24_EXPORTER__PUSH_TOKEN` or in a file. With it `/push` takes notices, which begin the next round early",
+    )
+    push_token_file: Path | None = Field(default=None, description="a file that holds nothing but those tokens")
+    push_rest_seconds: float = Field(
+        default=2.0, ge=1, le=3600, description="least seconds between two rounds that notices begin"
+    )
     web_config_file: Path | None = Field(
         default=None, description="TLS, client certificates and users, in the format of Prometheus's exporters"
     )
+
+    def push_tokens(self) -> tuple[Secret, ...]:
+        """The tokens that notices may carry; none: there is no endpoint for them.
+
+        Raises:
+            ConfigError: the file cannot be read or is empty, or a token is too short to be one.
+        """
+        if self.push_token is not None:
+            told = self.push_token.get_secret_value()
+        elif self.push_token_file is not None:
+            told = _read_secret(self.push_token_file, "exporter.push_token_file", "the outgoing webhook's token")
+        else:
+            return ()
+        tokens = tuple(map(Secret, told.split()))
+        if not tokens or any(len(token.reveal()) < SHORTEST_TOKEN for token in tokens):
+            raise ConfigError(
+                f"exporter.push_token: a token has at least {SHORTEST_TOKEN} characters. Copy it from the portal "
+                "(Developer resources, Other, Outgoing webhook)."
+            )
+        return tokens
 
 
 #: Settings that name files: (section, key).
@@ -289,6 +361,7 @@ _PATHS = (
     ("portal", "ca_file"),
     ("mirror", "path"),
     (None, "plans_file"),
+    ("exporter", "push_token_file"),
     ("exporter", "web_config_file"),
 )
 

@@ -3,12 +3,14 @@
 Laws: a feed says what to ask, where its rows go and how far a copy can be trusted; it does nothing. Its name is written
 in the mirror and never changes. A column of the mirror is the entity's field of the same name, or ``computed``.
 
-Four kinds:
+Five kinds:
 ``Changed``   records carry the moment of their last change: ask for everything changed since, re-reading an overlap.
 ``Appended``  records are never changed: ask for everything behind the last id, re-reading the last few, because rows
               become visible in the order of their transactions, not of their ids.
 ``Reloaded``  small directories without either: ask for everything, now and then; what is gone gets a tombstone.
 ``Spanned``   calendars: ask for the weeks around today, person by person.
+``Attached``  what no listing has (payments, product rows): ask owner by owner, for those that are new or have changed;
+              who is still to be asked for is kept in the mirror (``owed``), written together with the owner.
 An overlap must exceed the longest request (60 s) and the portal's clock granularity, for a page that was read before a
 change may be written after it; the next round then reads it again.
 Source: vendor, pages of the methods; what a listing misses: "Incremental polling per entity".
@@ -17,25 +19,29 @@ Source: vendor, pages of the methods; what a listing misses: "Incremental pollin
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import pyarrow as pa
 
-from b24metrics.crm import activities, directories, people, sales
+from b24metrics.crm import activities, billing, clients, directories, people, sales
 from b24metrics.crm.entity import Entity
+from b24metrics.crm.items import Reachable
 from b24metrics.crm.wiretypes import EntityType
-from b24metrics.errors import UnreadableRow
+from b24metrics.errors import ConfigError, UnreadableRow
 from b24metrics.mirror import schema
 from b24metrics.mirror.observe import completion, dismissal
-from b24metrics.mirror.phones import phone_key
+from b24metrics.mirror.options import MirrorOptions
+from b24metrics.mirror.phones import client_phone_key, email_key, phone_key
 from b24metrics.mirror.rows import page_of, page_of_columns
 from b24metrics.mirror.schema import Table
-from b24metrics.portal.request import Listing
+from b24metrics.portal.dialects import page_request
+from b24metrics.portal.request import Listing, Request
 
 Computed = Callable[[Any, datetime], object]
 """A column that is no field: from the entity and the portal's time of the page."""
@@ -88,18 +94,41 @@ class Spanned:
 
 
 @dataclass(frozen=True, slots=True)
+class Attached:
+    """What no listing has: asked for owner by owner, and replaced owner by owner.
+
+    Attributes:
+        ask: the question about one owner; what cannot be read comes as Unread.
+        owner: the column of the feed's table that holds the owner's id.
+        of: the table of the owners. where: which of them owe anything, a condition over that table's columns.
+        again: which of them owe it anew ``every`` so often, for what changes without a trace; empty: none.
+        owners: they themselves, where no table knows them.
+    """
+
+    ask: Callable[[int], Request[Sequence[Any]]]
+    owner: str
+    of: Table | None = None
+    where: str = "TRUE"
+    again: str = ""
+    every: timedelta = timedelta(days=1)
+    owners: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Rows of another table that a record brings along, replaced whenever the record is read.
 
     Attributes:
         owner: the column of ``table`` that holds the record's id. names: the other columns, key first.
         rows: the values of ``names`` for one record; None: the record does not say, so what is known stays.
+        within: the part of the table that belongs to such records, column → value.
     """
 
     table: Table
     owner: str
     names: tuple[str, ...]
     rows: Callable[[Any], Iterable[tuple[object, ...]] | None]
+    within: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)  # a feed is itself: hashable, although what it holds is not
@@ -110,17 +139,19 @@ class Feed:
         entity: what the listing yields. computed: columns that are no field of it.
         scope: the permission that the webhook needs, for messages.
         within: the part of the table that the listing covers, column → value.
+        owes: feeds that have to be asked about a record when it is new or has changed.
     """
 
     name: str
     listing: Listing[Any]
     entity: type[Entity]
     table: Table
-    kind: Changed | Appended | Reloaded | Spanned
+    kind: Changed | Appended | Reloaded | Spanned | Attached
     scope: str = "crm"
     computed: Mapping[str, Computed] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
     within: Mapping[str, int] = field(default_factory=dict)
+    owes: tuple[Feed, ...] = ()
 
     @property
     def backfills(self) -> bool:
@@ -130,7 +161,7 @@ class Feed:
     @property
     def every(self) -> timedelta:
         """Least time between two rounds of this feed."""
-        return timedelta(0) if isinstance(self.kind, Appended) else self.kind.every
+        return timedelta(0) if isinstance(self.kind, (Appended, Attached)) else self.kind.every
 
     @cached_property
     def _plain(self) -> tuple[str, ...]:
@@ -141,6 +172,11 @@ class Feed:
     @cached_property
     def _read(self) -> Callable[[Any], tuple[Any, ...]]:
         return attrgetter(*self._plain)
+
+    @property
+    def stamped(self) -> bool:
+        """Whether its rows tell when they were changed, so that an older page cannot undo a newer one."""
+        return isinstance(self.kind, Changed) and self.kind.stamp == "modified_at"
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -163,10 +199,10 @@ class Feed:
         pages = []
         for part in self.parts:
             said = {one.id: rows for one in records if (rows := part.rows(one)) is not None}
-            rows = [(portal, owner, *row) for owner, found in said.items() for row in found]
-            pages.append(
-                (part, pa.array(said, pa.int64()), page_of(part.table, ("portal", part.owner, *part.names), rows))
-            )
+            always = (portal, *part.within.values())
+            rows = [(*always, owner, *row) for owner, found in said.items() for row in found]
+            names = ("portal", *part.within, part.owner, *part.names)
+            pages.append((part, pa.array(said, pa.int64()), page_of(part.table, names, rows)))
         return pages
 
 
@@ -214,6 +250,32 @@ def departments_of(user: people.User) -> Iterable[tuple[object, ...]] | None:
     return [(number, ordinal) for ordinal, number in enumerate(user.department_ids or ())] or None
 
 
+def keys_of(client: Reachable) -> Iterable[tuple[object, ...]]:
+    """Keys of the phones and addresses of a client: who has none comes without a word about them."""
+    phones = (("phone", client_phone_key(one.value)) for one in client.phones or ())
+    emails = (("email", email_key(one.value)) for one in client.emails or ())
+    return dict.fromkeys(found for found in (*phones, *emails) if found[1] is not None)
+
+
+def writes_to(client: Reachable, _at: datetime) -> bool | None:
+    """Whether a client can be written to in a messenger."""
+    return client.has_imol
+
+
+def phone_in_comment(pattern: str) -> Computed:
+    """Whether a comment holds a telephone number; the comment itself is forgotten here."""
+    search = re.compile(pattern).search
+
+    def found(client: Reachable, _at: datetime) -> bool:
+        return search(client.comments or "") is not None
+
+    return found
+
+
+def unknown(_record: object, _at: datetime) -> None:
+    """A column that is switched off."""
+
+
 ABSENCES: Listing[Any] = Listing("calendar.accessibility.get")
 """Not walked: asked for by people and days (``people.absences``)."""
 
@@ -222,30 +284,44 @@ def _of(entity_type: EntityType) -> dict[str, int]:
     return {"entity_type_id": int(entity_type)}
 
 
-def standard(
-    *,
-    deal_fields: Iterable[str] = (),
-    lead_fields: Iterable[str] = (),
-    directories_every: timedelta = timedelta(minutes=10),
-) -> tuple[Feed, ...]:
+def _owned_by(entity_type: EntityType) -> dict[str, int]:
+    return {"owner_type_id": int(entity_type)}
+
+
+def standard(options: MirrorOptions | None = None) -> tuple[Feed, ...]:
     """All feeds of the mirror; directories first, then moves, because what is observed in deals reads both.
 
-    Args:
-        deal_fields: user fields of deals to keep, by their UPPER_CASE names.
-        lead_fields: the same for leads.
-        directories_every: least time between two readings of users, stages, pipelines …
+    Raises:
+        ConfigError: a feed to skip that there is none of.
     """
-    reloaded = Reloaded(directories_every)
+    options = options or MirrorOptions()
+    attached = _attached(options)
+    owed = {feed.name: feed for feed in attached if feed.name not in options.skip}
+    feeds = (*_directories(options), *_moves(), *_records(options, owed), *attached)
+    names = {feed.name for feed in feeds}
+    if strange := sorted(options.skip - names):
+        raise ConfigError(f"mirror.skip: there is no feed {', '.join(strange)}; feeds: {', '.join(sorted(names))}.")
+    return tuple(feed for feed in feeds if feed.name not in options.skip)
+
+
+def _directories(options: MirrorOptions) -> tuple[Feed, ...]:
+    reloaded = Reloaded(options.directories_every)
     return (
         Feed("currencies", directories.currencies(), directories.Currency, schema.CURRENCIES, reloaded),
         Feed("statuses", directories.statuses(), directories.Status, schema.STATUSES, reloaded),
-        Feed(
-            "pipelines",
-            directories.pipelines(EntityType.DEAL),
-            directories.Pipeline,
-            schema.PIPELINES,
-            reloaded,
-            within=_of(EntityType.DEAL),
+        *(
+            Feed(
+                name,
+                directories.pipelines(entity_type),
+                directories.Pipeline,
+                schema.PIPELINES,
+                reloaded,
+                within=_of(entity_type),
+            )
+            for name, entity_type in (
+                ("pipelines", EntityType.DEAL),
+                ("invoice_pipelines", EntityType.SMART_INVOICE),
+            )
         ),
         Feed("departments", people.departments(), people.Department, schema.DEPARTMENTS, reloaded, "department"),
         Feed(
@@ -258,32 +334,71 @@ def standard(
             computed={"dismissed_at": dismissal},
             parts=(Part(schema.USER_DEPARTMENTS, "user_id", ("department_id", "ordinal"), departments_of),),
         ),
-        *(
-            Feed(
-                name,
-                sales.stage_moves(entity_type),
-                sales.StageMove,
-                schema.STAGE_MOVES,
-                Appended(),
-                within=_of(entity_type),
-            )
-            for name, entity_type in (("deal_moves", EntityType.DEAL), ("lead_moves", EntityType.LEAD))
-        ),
+    )
+
+
+def _moves() -> tuple[Feed, ...]:
+    return tuple(
+        Feed(
+            name,
+            sales.stage_moves(entity_type),
+            sales.StageMove,
+            schema.STAGE_MOVES,
+            Appended(),
+            within=_of(entity_type),
+        )
+        for name, entity_type in (
+            ("deal_moves", EntityType.DEAL),
+            ("lead_moves", EntityType.LEAD),
+            ("invoice_moves", EntityType.SMART_INVOICE),
+        )
+    )
+
+
+def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ...]:
+    """What changes or is added; ``owed``: the attached feeds that are copied, by name."""
+    legacy, item = Changed(">=DATE_MODIFY", "modified_at"), Changed(">=updatedTime", "modified_at")
+
+    def owes(*names: str) -> tuple[Feed, ...]:
+        return tuple(owed[name] for name in names if name in owed)
+
+    return (
         Feed(
             "deals",
-            sales.deals(user_fields=deal_fields),
+            sales.deals(user_fields=options.fields_of("deal")),
             sales.Deal,
             schema.DEALS,
-            Changed(">=DATE_MODIFY", "modified_at"),
+            legacy,
             computed={"user_fields": user_fields},
+            owes=owes("product_rows"),
         ),
+        _clients(
+            options, "leads", sales.leads, sales.Lead, schema.LEADS, EntityType.LEAD, {"user_fields": user_fields}
+        ),
+        Feed("quotes", billing.quotes(), billing.Quote, schema.QUOTES, legacy),
         Feed(
-            "leads",
-            sales.leads(user_fields=lead_fields),
-            sales.Lead,
-            schema.LEADS,
-            Changed(">=DATE_MODIFY", "modified_at"),
+            "invoices",
+            billing.invoices(user_fields=options.fields_of("invoice")),
+            billing.Invoice,
+            schema.INVOICES,
+            item,
             computed={"user_fields": user_fields},
+            owes=owes("payments"),
+        ),
+        _clients(
+            options, "contacts", clients.contacts, clients.Contact, schema.CONTACTS, EntityType.CONTACT,
+            {
+                "has_messenger": writes_to,
+                "phone_in_comment": phone_in_comment(options.phone_pattern) if _reads_comments(options) else unknown,
+                "user_fields": user_fields,
+            },
+            *(("name", "last_name") if options.personal else ()),
+            *(("comments",) if _reads_comments(options) else ()),
+            "has_imol",
+        ),
+        _clients(
+            options, "companies", clients.companies, clients.Company, schema.COMPANIES, EntityType.COMPANY,
+            {"user_fields": user_fields},
         ),
         Feed(
             "activities",
@@ -293,6 +408,14 @@ def standard(
             Changed(">=LAST_UPDATED", "modified_at"),
             computed={"completed_at": completion},
             parts=(Part(schema.ACTIVITY_BINDINGS, "activity_id", ("entity_type_id", "entity_id"), bindings),),
+        ),
+        Feed(
+            "tasks",
+            activities.tasks(select=[name for name in schema.TASKS.columns if name != "id"]),
+            activities.Task,
+            schema.TASKS,
+            Changed(">=CHANGED_DATE", "modified_at"),
+            "task",
         ),
         Feed(
             "phone_calls",
@@ -314,4 +437,120 @@ def standard(
             computed={"phone_key": dialled},
         ),
         Feed("absences", ABSENCES, people.Absence, schema.ABSENCES, Spanned(), "calendar"),
+    )  # fmt: skip
+
+
+def _reads_comments(options: MirrorOptions) -> bool:
+    return options.personal and bool(options.phone_pattern)
+
+
+def _clients(
+    options: MirrorOptions,
+    name: str,
+    listing: Callable[..., Listing[Any]],
+    entity: type[Reachable],
+    table: Table,
+    entity_type: EntityType,
+    computed: Mapping[str, Computed],
+    *more: str,
+) -> Feed:
+    """Somebody who has phones and addresses: they are asked for, and only their keys are kept."""
+    personal = ("phones", "emails") if options.personal else ()
+    keys = Part(schema.CLIENT_KEYS, "entity_id", ("kind", "key"), keys_of, _of(entity_type))
+    return Feed(
+        name,
+        listing(select=(*entity.asked, *more, *personal), user_fields=options.fields_of(entity_type.code.lower())),
+        entity,
+        table,
+        Changed(">=DATE_MODIFY", "modified_at"),
+        computed=computed,
+        parts=(keys,) if options.personal else (),
+    )
+
+
+# ---------------------------------------------------------------- what no listing has
+
+
+def _reading(request: Request[Any], read: Callable[[Any], Sequence[Any]]) -> Request[Sequence[Any]]:
+    """The same question; ``read`` makes records of what its decoder returned."""
+    decode = request.decode
+    return cast("Request[Sequence[Any]]", replace(request, decode=lambda answer: read(decode(answer))))
+
+
+def payments_of(invoice_id: int) -> Request[Sequence[Any]]:
+    """Payments of one invoice, made and expected."""
+    listing = tolerant(billing.payments(EntityType.SMART_INVOICE, invoice_id))
+    return _reading(page_request(listing), lambda page: page.items)
+
+
+def product_rows_of(deal_id: int) -> Request[Sequence[Any]]:
+    """Product rows of one deal, all at once: the universal method would hand them out by fifties, and count them."""
+    owner = {"owner_type_id": EntityType.DEAL, "owner_id": deal_id}  # the old method writes a letter, or nothing
+    request = billing.all_product_rows(EntityType.DEAL, deal_id)
+    return _reading(request, lambda rows: [row.model_copy(update=owner) for row in rows])
+
+
+@dataclass(frozen=True, slots=True)
+class Spelled:
+    """A work schedule together with the portal's own words."""
+
+    id: int
+    name: str | None
+    spec: str
+
+
+def schedule_of(schedule_id: int) -> Request[Sequence[Any]]:
+    """One work schedule as the portal spells it; none where the portal knows none."""
+    question = people.schedule(schedule_id)
+
+    def decode(result: object) -> Sequence[Any]:
+        found = question.decode(result)
+        if found is None:
+            return ()
+        return [Spelled(schedule_id, found.name, json.dumps(result, ensure_ascii=False, separators=(",", ":")))]
+
+    return Request(question.method, question.params, decode)
+
+
+def _attached(options: MirrorOptions) -> tuple[Feed, ...]:
+    feeds = (
+        Feed(
+            "payments",
+            Listing("crm.item.payment.list"),
+            billing.Payment,
+            schema.PAYMENTS,
+            Attached(
+                payments_of,
+                "owner_id",
+                schema.INVOICES,
+                # A payment leaves no trace on its invoice: those that are neither paid nor given up are asked daily.
+                again="""EXISTS (SELECT 1 FROM statuses WHERE statuses.portal = invoices.portal
+                    AND statuses.entity_type_id = 31 AND statuses.status_id = invoices.stage_id
+                    AND statuses.semantics = 'P' AND statuses.deleted_at IS NULL)""",
+            ),
+            within=_owned_by(EntityType.SMART_INVOICE),
+        ),
+        Feed(
+            "product_rows",
+            Listing("crm.deal.productrows.get"),
+            billing.ProductRow,
+            schema.PRODUCT_ROWS,
+            Attached(product_rows_of, "owner_id", schema.DEALS, "semantics = 'S'"),
+            within=_owned_by(EntityType.DEAL),
+        ),
+    )
+    if not options.schedules:
+        return feeds
+    hourly = Attached(schedule_of, "id", owners=options.schedules, every=timedelta(hours=1))
+    return (
+        *feeds,
+        Feed(
+            "schedules",
+            Listing("timeman.schedule.get"),
+            people.Schedule,
+            schema.SCHEDULES,
+            hourly,
+            "timeman",
+            computed={"spec": lambda schedule, _at: schedule.spec},
+        ),
     )

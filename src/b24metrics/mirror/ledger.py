@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from b24metrics.mirror import observe, schema
-from b24metrics.mirror.feeds import Appended, Feed, Part, Unread
+from b24metrics.mirror.feeds import Appended, Attached, Feed, Part, Unread
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.rows import page_of
 from b24metrics.mirror.stores import Store
@@ -105,19 +105,21 @@ class Ledger:
             )
             self.store.execute("DELETE FROM sync_ranges WHERE portal = ? AND feed = ?", [self.portal, feed.name])
             if ranges:
-                self.store.upsert(
-                    schema.SYNC_RANGES,
-                    page_of(
-                        schema.SYNC_RANGES,
-                        ("portal", *_RANGE),
-                        [(self.portal, *(getattr(one, name) for name in _RANGE)) for one in ranges],
-                    ),
-                )
+                self.store.upsert(schema.SYNC_RANGES, self._plan(ranges))
+
+    def split(self, feed: Feed, older: Range, newer: Range) -> None:
+        """One range of the plan is two from now on; ``older`` keeps the beginning."""
+        with self.store.transaction():
+            self.store.execute(
+                "UPDATE sync_ranges SET last_id = ?, expected = ? WHERE portal = ? AND feed = ? AND first_id = ?",
+                [older.last_id, older.expected, self.portal, feed.name, older.first_id],
+            )
+            self.store.upsert(schema.SYNC_RANGES, self._plan([newer]))
 
     def keep_stretch(self, feed: Feed, work: Range, records: Sequence[Any], upto: int, at: datetime) -> None:
         """Rows of a backfill's range, which is then done up to the id ``upto``; the last one finishes the backfill."""
         with self.store.transaction():
-            written = self._rows(feed, records, at)
+            written = self._rows(feed, records, at, late=True)
             self.store.execute(
                 "UPDATE sync_ranges SET done_id = ?, row_count = row_count + ? WHERE portal = ? AND feed = ? AND first_id = ?",
                 [upto, written, self.portal, feed.name, work.first_id],
@@ -129,6 +131,106 @@ class Ledger:
             if not undone:
                 self.store.execute("DELETE FROM sync_ranges WHERE portal = ? AND feed = ?", [self.portal, feed.name])
                 self._state(feed.name, target_id=None, backfilled_at=at, error=None, **self._counted(feed))
+
+    # ------------------------------------------------------------ what no listing has
+
+    def owed(self, feeds: Sequence[Feed], most: int) -> list[tuple[str, int, int]]:
+        """Whom to ask, at most so many of each feed, newest first: feed, owner, and how often it was put there."""
+        found: list[tuple[str, int, int]] = []
+        for feed in feeds:
+            sql = "SELECT owner_id, times FROM owed WHERE portal = ? AND feed = ? ORDER BY owner_id DESC LIMIT ?"
+            rows = self.store.rows(sql, [self.portal, feed.name, most])
+            found += [(feed.name, int(owner), int(times)) for owner, times in rows]
+        return found
+
+    def owing(self) -> dict[str, int]:
+        """How many owners are still to be asked for, by feed."""
+        sql = "SELECT feed, count(*) FROM owed WHERE portal = ? GROUP BY feed"
+        return dict(self.store.rows(sql, [self.portal]))
+
+    def remind(self, feed: Feed, kind: Attached, at: datetime) -> None:
+        """Put everybody on the list who owes something for the first time, or anew because its time has come."""
+        state = self.states().get(feed.name)
+        if state is not None and state.cursor_at is not None and at - state.cursor_at < kind.every:
+            return
+        with self.store.transaction():
+            if kind.of is not None:
+                first = kind.where if state is None else kind.again
+                if first:
+                    table = kind.of.name
+                    found = self.store.rows(
+                        f"SELECT id FROM {table} WHERE {table}.portal = ? AND {table}.deleted_at IS NULL AND ({first})",
+                        [self.portal],
+                    )
+                    self._put(feed, [int(number) for (number,) in found])
+            self._put(feed, kind.owners)
+            self._state(feed.name, cursor_at=at)
+
+    def keep_attached(
+        self, feed: Feed, kind: Attached, answers: Mapping[int, Sequence[Any]], owed: Mapping[int, int], at: datetime
+    ) -> int:
+        """What these owners have, instead of what was known of them; they owe nothing more, unless they were put on the
+        list again since they were asked. ``owed``: owner → how often it was there. Returns the number of rows.
+        """
+        with self.store.transaction():
+            records = [one for found in answers.values() for one in found]
+            unread = [one for one in records if isinstance(one, Unread)]
+            page = feed.page(self.portal, [one for one in records if not isinstance(one, Unread)], at)
+            owners = pa.array(answers, pa.int64())
+            self._replace(Part(feed.table, kind.owner, (), lambda _: None, feed.within), owners, page)
+            if feed.table is schema.PAYMENTS:
+                observe.payments(self.store, self.portal, page)
+            self.store.load("asked", pa.table({"id": owners}))
+            self.store.execute(
+                "DELETE FROM unread_records WHERE portal = ? AND feed = ? AND record_id IN (SELECT 'of ' || id FROM asked)",
+                [self.portal, feed.name],
+            )
+            self._note_unread(feed, page, unread, at)
+            rows = [(self.portal, feed.name, owner, owed[owner]) for owner in answers]
+            names = ("portal", *schema.OWED.columns)
+            self.store.load("settled", page_of(schema.OWED, names, rows))
+            self.store.execute(
+                """DELETE FROM owed WHERE portal = ? AND feed = ? AND EXISTS (
+                SELECT 1 FROM settled WHERE settled.owner_id = owed.owner_id AND settled.times = owed.times)""",
+                [self.portal, feed.name],
+            )
+            self._state(feed.name, **self._counted(feed))
+        return int(page.num_rows)
+
+    def in_step(self, feed: Feed, at: datetime) -> None:
+        """Note that nothing is owed: as of ``at`` all is here."""
+        with self.store.transaction():
+            mine = "portal = ? AND feed = ?"
+            if not self.store.rows(f"SELECT 1 FROM owed WHERE {mine} LIMIT 1", [self.portal, feed.name]):
+                self._state(feed.name, synced_at=at, error=None)
+                self.store.execute(
+                    f"UPDATE feed_state SET backfilled_at = coalesce(backfilled_at, synced_at) WHERE {mine}",
+                    [self.portal, feed.name],
+                )
+
+    def _owe(self, feed: Feed, ids: Sequence[int]) -> None:
+        """Put on the list who of these new or changed records owes something."""
+        self.store.load("seen_owners", pa.table({"id": pa.array(ids, pa.int64())}))
+        table = feed.table.name
+        for owed in feed.owes:
+            assert isinstance(owed.kind, Attached)
+            found = self.store.rows(
+                f"""SELECT id FROM {table} WHERE portal = ? AND id BETWEEN ? AND ?
+                AND id IN (SELECT id FROM seen_owners) AND ({owed.kind.where})""",
+                [self.portal, min(ids), max(ids)],
+            )
+            self._put(owed, [int(number) for (number,) in found])
+
+    def _put(self, feed: Feed, owners: Sequence[int]) -> None:
+        if not owners:
+            return
+        names = ("portal", *schema.OWED.columns)
+        rows = [(self.portal, feed.name, owner, 1) for owner in owners]
+        self.store.load("put_down", page_of(schema.OWED, names, rows))
+        self.store.execute(
+            f"""INSERT INTO owed ({", ".join(names)}) SELECT {", ".join(names)} FROM put_down
+            ON CONFLICT (portal, feed, owner_id) DO UPDATE SET times = owed.times + 1"""
+        )
 
     # ------------------------------------------------------------ rounds
 
@@ -189,21 +291,43 @@ class Ledger:
 
     # ------------------------------------------------------------ inside a transaction
 
-    def _rows(self, feed: Feed, records: Sequence[Any], at: datetime) -> int:
-        return int(self._page(feed, records, at).num_rows) if records else 0
+    def _plan(self, ranges: Sequence[Range]) -> pa.Table:
+        rows = [(self.portal, *(getattr(one, name) for name in _RANGE)) for one in ranges]
+        return page_of(schema.SYNC_RANGES, ("portal", *_RANGE), rows)
 
-    def _page(self, feed: Feed, records: Sequence[Any], at: datetime) -> pa.Table:
-        """Write records, what belongs to them, and what is observed in them."""
+    def _rows(self, feed: Feed, records: Sequence[Any], at: datetime, *, late: bool = False) -> int:
+        return int(self._page(feed, records, at, late=late).num_rows) if records else 0
+
+    def _page(self, feed: Feed, records: Sequence[Any], at: datetime, *, late: bool = False) -> pa.Table:
+        """Write records, what belongs to them, what is observed in them, and what they owe.
+
+        ``late``: a round may have written newer ones meanwhile, which are left alone.
+        """
         unread = [one for one in records if isinstance(one, Unread)]
         read = [one for one in records if not isinstance(one, Unread)] if unread else records
         page = feed.page(self.portal, read, at)
-        if feed.table is schema.DEALS:
-            observe.corrections(self.store, self.portal, page)
+        owing: list[int] = []
+        if feed.stamped:
+            sight = observe.Sight(self.store, self.portal, feed.table, page)
+            if late and (outdated := sight.outdated()):
+                read = [one for one in read if one.id not in outdated]
+                sight.without(outdated)
+                page = sight.page
+            sight.note_changes(at)
+            owing = sight.fresh() if feed.owes else []
+        parts = feed.part_pages(self.portal, read)
+        if feed.table is schema.USERS:
+            for _, _, places in parts:
+                observe.moved_people(self.store, self.portal, places, at)
         self.store.upsert(feed.table, page)
-        for part, owners, rows in feed.part_pages(self.portal, read):
+        for part, owners, rows in parts:
             self._replace(part, owners, rows)
         if feed.table is schema.DEALS:
             observe.closings(self.store, self.portal, page, at)
+        elif feed.table is schema.CURRENCIES:
+            observe.rates(self.store, self.portal, at)
+        if owing:
+            self._owe(feed, owing)
         self._note_unread(feed, page, unread, at)
         return page
 
@@ -236,15 +360,17 @@ class Ledger:
         """Make these the only rows of these owners."""
         if not len(owners):
             return
-        table, keys = part.table, [name for name in part.table.key if name != part.owner]
+        table = part.table
         span = pc.min_max(owners).as_py()
         # BETWEEN lets the database skip all blocks that hold other ids; in a backfill, that is all of them.
-        near = f"portal = ? AND {part.owner} BETWEEN ? AND ?"
-        bounds = [self.portal, span["min"], span["max"]]
+        conditions = " AND ".join(f"{table.name}.{name} = ?" for name in ("portal", *part.within))
+        near = f"{conditions} AND {table.name}.{part.owner} BETWEEN ? AND ?"
+        bounds = [self.portal, *part.within.values(), span["min"], span["max"]]
         if self.store.rows(f"SELECT 1 FROM {table.name} WHERE {near} LIMIT 1", bounds):
+            compared = list(dict.fromkeys((part.owner, *table.key)))
             self.store.load("seen_owners", pa.table({"id": owners}))
-            self.store.load("seen_rows", rows.select(table.key))
-            same = " AND ".join(f"seen_rows.{name} = {table.name}.{name}" for name in (part.owner, *keys))
+            self.store.load("seen_rows", rows.select(compared))
+            same = " AND ".join(f"seen_rows.{name} = {table.name}.{name}" for name in compared)
             self.store.execute(
                 f"""DELETE FROM {table.name} WHERE {near} AND {part.owner} IN (SELECT id FROM seen_owners)
                 AND NOT EXISTS (SELECT 1 FROM seen_rows WHERE {same})""",

@@ -11,6 +11,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
+_WHOLE: Final = 10  # digits from which a number counts as one
 _RUSSIAN: Final = 11  # digits of a number in the zone +7, its country code or the domestic 8 included
 
 
@@ -24,6 +25,11 @@ def phone_key(number: str | None) -> str | None:
         return None
     digits = digits_of(text)
     return _digest(digits or text.casefold())
+
+
+def client_phone_key(number: str | None) -> str | None:
+    """The key of a client's number; None where it is too short to tell clients apart (an extension, a typing error)."""
+    return phone_key(number) if number is not None and len(digits_of(number)) >= _WHOLE else None
 
 
 @lru_cache(maxsize=65536)

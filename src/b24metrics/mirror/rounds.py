@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from b24metrics.crm import people, probe
 from b24metrics.errors import B24Error, UnreadableReply
+from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.desk import Desk, Report, Run, together
 from b24metrics.mirror.feeds import Appended, Changed, Feed, Reloaded, Spanned, tolerant
 from b24metrics.mirror.ledger import State
 from b24metrics.mirror.ranges import BATCHFUL
 from b24metrics.portal.dialects import page_request
-from b24metrics.portal.request import Listing, Page, Request
+from b24metrics.portal.request import MAX_COMMANDS, Listing, Page, Request
 
 _ASTRAY = timedelta(hours=26)  # a record this much older than asked for means that the filter was ignored, not shifted
 _PEOPLE_AT_ONCE = 20
@@ -28,8 +29,9 @@ _PEOPLE_AT_ONCE = 20
 class Rounds:
     """All rounds of one portal; it remembers which feeds rest."""
 
-    def __init__(self, desk: Desk, feeds: Sequence[Feed], *, zone: str | None = None) -> None:
+    def __init__(self, desk: Desk, feeds: Sequence[Feed], attachments: Attachments, *, zone: str | None = None) -> None:
         self._desk = desk
+        self._attachments = attachments
         self._ledger = desk.ledger
         self._feeds = feeds
         self._zone = zone
@@ -44,11 +46,14 @@ class Rounds:
         listings = {feed: listing for feed in due if (listing := _news(feed, states.get(feed.name))) is not None}
         asked: dict[str, Request[Any]] = {"now": probe.server_time()}
         asked |= {feed.name: page_request(tolerant(listing)) for feed, listing in listings.items()}
+        errands = await self._attachments.wanted(MAX_COMMANDS - len(asked))
+        asked |= errands.requests
         try:
             pages, refused = await desk.ask(asked)
             run = desk.begin(pages, refused)
         except B24Error as error:
-            await desk.note(None, list(listings), {feed.name: error for feed in listings})
+            everything = [*listings, *self._attachments.feeds]
+            await desk.note(None, everything, {feed.name: error for feed in everything})
             raise
         self._asked_at |= {feed.name: started for feed in due if feed in listings or isinstance(feed.kind, Spanned)}
         await desk.note(run, list(listings), refused)
@@ -64,6 +69,7 @@ class Rounds:
             for feed in fine
             if not isinstance(feed.kind, Reloaded)
         )
+        await self._attachments.settle(run, errands, pages, refused)
         return run.report
 
     def _is_due(self, feed: Feed, now: float) -> bool:

@@ -331,6 +331,7 @@ INVOICES = Table(
         "quote_id": "BIGINT",
         "company_id": "BIGINT",
         "contact_id": "BIGINT",
+        "user_fields": "VARCHAR",
     },
 )
 
@@ -389,6 +390,7 @@ CONTACTS = Table(
         "has_email": "BOOLEAN",
         "has_messenger": "BOOLEAN",
         "phone_in_comment": "BOOLEAN",
+        "user_fields": "VARCHAR",
     },
 )
 
@@ -410,6 +412,7 @@ COMPANIES = Table(
         "origin_id": "VARCHAR",
         "has_phone": "BOOLEAN",
         "has_email": "BOOLEAN",
+        "user_fields": "VARCHAR",
     },
 )
 
@@ -589,6 +592,17 @@ SYNC_RANGES = Table(
     tombstone=False,
 )
 
+OWED = Table(
+    "owed",  # what no listing has and is still to be asked for: owners that are new or have changed
+    ("feed", "owner_id"),
+    {
+        "feed": "VARCHAR",
+        "owner_id": "BIGINT",
+        "times": "INTEGER",  # how often it was put here: an answer settles only what was owed when it was asked for
+    },
+    tombstone=False,
+)
+
 UNREAD_RECORDS = Table(
     "unread_records",  # records that came and could not be read; gone once they read
     ("feed", "record_id"),
@@ -599,7 +613,7 @@ UNREAD_RECORDS = Table(
 TABLES: tuple[Table, ...] = (
     PORTALS, DEALS, LEADS, STAGE_MOVES, ACTIVITIES, ACTIVITY_BINDINGS, PHONE_CALLS, USERS, USER_DEPARTMENTS,
     DEPARTMENTS, STATUSES, PIPELINES, CURRENCIES, DEAL_CLOSINGS, ABSENCES, PLANS, FEED_STATE,
-    SYNC_RANGES, UNREAD_RECORDS, QUOTES, INVOICES, PAYMENTS, PRODUCT_ROWS, CONTACTS, COMPANIES, CLIENT_KEYS, TASKS,
+    SYNC_RANGES, UNREAD_RECORDS, OWED, QUOTES, INVOICES, PAYMENTS, PRODUCT_ROWS, CONTACTS, COMPANIES, CLIENT_KEYS, TASKS,
     SCHEDULES, ASSIGNMENTS, DEAL_CHANGES, QUOTE_MOVES, DEPARTMENT_CHANGES, RATES, FROZEN_VALUES, INPUTS,
 )  # fmt: skip
 

@@ -16,11 +16,12 @@ from datetime import datetime
 
 from b24metrics.clock import Clock, SystemClock
 from b24metrics.errors import ConfigError, NothingMirrored
-from b24metrics.mirror.backfill import STREAMS, Backfill, Progress
+from b24metrics.mirror.attached import Attachments
+from b24metrics.mirror.backfill import Backfill, Progress
 from b24metrics.mirror.desk import Client, Desk, Report
 from b24metrics.mirror.feeds import Feed, Reloaded, standard
 from b24metrics.mirror.ledger import Ledger, State
-from b24metrics.mirror.ranges import left
+from b24metrics.mirror.ranges import STREAMS, left
 from b24metrics.mirror.rounds import Rounds
 from b24metrics.mirror.stores import Store
 
@@ -33,7 +34,7 @@ class FeedStatus:
 
     Attributes:
         rows: in the mirror, deleted ones not counted. backfilled: its past is complete. pending: rows of the past that
-        are still expected. synced_at: portal's time of the last complete round. age_seconds: since then, by ``now``.
+        are still expected, or owners that are still to be asked for. synced_at: portal's time of the last complete round. age_seconds: since then, by ``now``.
         unread: records that could not be read. error: why it is not up to date, or None.
     """
 
@@ -81,8 +82,11 @@ class Sync:
         self.portal = portal
         self._store = store
         self._desk = Desk(client, Ledger(store, portal), clock or SystemClock())
-        self._backfill = Backfill(self._desk, self.feeds, zone=zone, streams=streams, on_progress=on_progress)
-        self._rounds = Rounds(self._desk, self.feeds, zone=zone)
+        attachments = Attachments(self._desk, self.feeds)
+        self._backfill = Backfill(
+            self._desk, self.feeds, attachments, zone=zone, streams=streams, on_progress=on_progress
+        )
+        self._rounds = Rounds(self._desk, self.feeds, attachments, zone=zone)
 
     async def catch_up(self) -> Report:
         """Bring a mirror of any age up to date: directories first, then the past, then what has changed meanwhile.
@@ -129,7 +133,7 @@ class Sync:
 def status(store: Store, portal: str, feeds: Sequence[Feed], now: datetime) -> list[FeedStatus]:
     """How every feed of a portal stands at the instant ``now``. Needs no client: a read-only store will do."""
     ledger = Ledger(store, portal)
-    states, ranges, unread = ledger.states(), ledger.ranges(), ledger.unread()
+    states, ranges, unread, owing = ledger.states(), ledger.ranges(), ledger.unread(), ledger.owing()
     found = []
     for feed in feeds:
         state = states.get(feed.name, State(feed.name))
@@ -139,7 +143,7 @@ def status(store: Store, portal: str, feeds: Sequence[Feed], now: datetime) -> l
                 table=feed.table.name,
                 rows=state.row_count or 0,
                 backfilled=state.backfilled_at is not None,
-                pending=sum(left(one) for one in ranges if one.feed == feed.name),
+                pending=owing.get(feed.name, 0) + sum(left(one) for one in ranges if one.feed == feed.name),
                 cursor_at=state.cursor_at,
                 cursor_id=state.cursor_id,
                 synced_at=state.synced_at,

@@ -1,0 +1,54 @@
+"""What a company may decide about its copy; the configuration fills it, tests hand it in.
+
+Laws: frozen; the defaults copy everything that KPIs need, and of people no more than that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from b24metrics.errors import ConfigError
+
+#: A telephone number as it is typed into a comment. Source: catalogue §11, ``dq_phone_in_comment``.
+PHONE_PATTERN = r"(\+7|8)[\s\-(]*\d{3}[\s\-)]*\d{3}[\s\-]*\d{2}[\s\-]*\d{2}"
+
+KINDS_WITH_FIELDS = ("deal", "lead", "contact", "company", "invoice")
+"""Kinds of objects whose user fields can be copied."""
+
+
+@dataclass(frozen=True, slots=True)
+class MirrorOptions:
+    """Decisions about one copy.
+
+    Attributes:
+        user_fields: kind of object (``KINDS_WITH_FIELDS``) → user fields to keep, by their UPPER_CASE names.
+        skip: names of feeds that are not copied.
+        personal: whether names of contacts, keys of phones and addresses, and whether a comment holds a phone are kept.
+        phone_pattern: what a phone in a comment looks like; empty: comments are not even asked for.
+        schedules: ids of work schedules, which no method lists.
+        directories_every: least time between two readings of users, stages, pipelines …
+    """
+
+    user_fields: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    skip: frozenset[str] = frozenset()
+    personal: bool = True
+    phone_pattern: str = PHONE_PATTERN
+    schedules: tuple[int, ...] = ()
+    directories_every: timedelta = timedelta(minutes=10)
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.phone_pattern)
+        except re.error as error:
+            raise ConfigError(f"mirror.phone_pattern is not a regular expression: {error}.") from None
+        if unknown := sorted(set(self.user_fields) - set(KINDS_WITH_FIELDS)):
+            raise ConfigError(
+                f"mirror.user_fields: there are none of {', '.join(unknown)}; kinds: {', '.join(KINDS_WITH_FIELDS)}."
+            )
+
+    def fields_of(self, kind: str) -> tuple[str, ...]:
+        """User fields to keep of a kind of object."""
+        return tuple(self.user_fields.get(kind, ()))
