@@ -39,6 +39,7 @@ from b24metrics.kpi.options import (
     LeadMode,
     QuoteSource,
 )
+from b24metrics.mirror.options import PHONE_PATTERN, MirrorOptions
 from b24metrics.portal.address import Secret, Webhook
 from b24metrics.worktime import Calendars
 
