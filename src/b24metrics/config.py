@@ -162,7 +162,7 @@ class MirrorSettings(_Section):
             ConfigError: the pattern is none.
         """
         return MirrorOptions(
-            user_fields=dict(self.user_fields),
+            user_fields={str(kind): names for kind, names in self.user_fields.items()},
             skip=self.skip,
             personal=self.personal,
             phone_pattern=self.phone_pattern,
