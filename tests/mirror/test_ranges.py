@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b24metrics.mirror.ranges import BATCHFUL, Sample, plan, sample_points
+from b24metrics.mirror.ranges import BATCHFUL, Range, Sample, halves, left, plan, sample_points
 
 
 @st.composite
@@ -32,14 +34,23 @@ def test_ranges_tile_the_ids(listing: tuple[int, int, list[Sample]]) -> None:
     assert all(one.expected >= 1 and one.row_count == 0 for one in ranges)
 
 
-@given(st.integers(1, 3_000_000), st.integers(0, 10**6))
-def test_dense_ids_cost_few_partial_requests(width: int, before: int) -> None:
-    """The newest range is one request; a million dense rows need no more than ten ranges, a partial request each."""
-    ranges = plan("deals", before + 1, before + width, [])
+@given(st.integers(1, 10_000_000), st.integers(0, 10**6), st.integers(1, 8))
+def test_there_are_few_ranges(width: int, before: int, streams: int) -> None:
+    """The newest is one request; what is old is cut into as many large ranges as are walked side by side."""
+    ranges = plan("deals", before + 1, before + width, [], streams=streams)
 
-    assert min(width, BATCHFUL) == ranges[0].expected
+    assert ranges[0].expected in {width, BATCHFUL - 50}
     assert width == sum(one.expected for one in ranges)
-    assert len(ranges) <= 7 + width / (100 * BATCHFUL) + 1
+    assert len(ranges) <= 3 + streams * max(1, math.ceil(width / (streams * 160 * BATCHFUL)))
+    assert len({one.expected for one in ranges[2:-1]}) <= 1
+
+
+def test_a_million_rows_are_six_ranges() -> None:
+    """Each may cost a request that is not full; 402 are to be enough where the ids lie close together."""
+    ranges = plan("deals", 1, 1_000_000, [])
+
+    assert 6 == len(ranges)
+    assert sum(math.ceil(one.expected / BATCHFUL) for one in ranges) <= 402
 
 
 def test_holes_widen_a_range() -> None:
@@ -49,8 +60,8 @@ def test_holes_widen_a_range() -> None:
 
     newest, second, *_ = plan("deals", 1, 1_000_000, samples)
 
-    assert (BATCHFUL, 10 * BATCHFUL) == (newest.expected, newest.last_id - newest.first_id + 1)
-    assert (2 * BATCHFUL, 20 * BATCHFUL) == (second.expected, second.last_id - second.first_id + 1)
+    assert (2_450, 24_500) == (newest.expected, newest.last_id - newest.first_id + 1)
+    assert (4 * BATCHFUL, 40 * BATCHFUL) == (second.expected, second.last_id - second.first_id + 1)
 
 
 def test_a_small_listing_is_one_range_without_samples() -> None:
@@ -58,3 +69,22 @@ def test_a_small_listing_is_one_range_without_samples() -> None:
     assert [] == sample_points(7, 7 + BATCHFUL - 1)
     assert [(7, 2506, 2500)] == [(one.first_id, one.last_id, one.expected) for one in plan("users", 7, 2506, [])]
     assert [(7, 7)] == [(one.first_id, one.last_id) for one in plan("users", 7, 7, [])]
+
+
+@given(st.integers(1, 10**6), st.integers(2, 10**7), st.floats(0, 1), st.floats(0.001, 1), st.integers(0, 10**7))
+def test_a_range_is_divided_without_gap(first: int, width: int, done: float, density: float, others: int) -> None:
+    """The older half keeps what is done; the newer begins where it ends; small rests are not divided."""
+    met = int((width - 1) * done)
+    one = Range("deals", first, first + width - 1, first - 1 + met, round(width * density), round(met * density))
+    parts = halves(one, others)
+
+    if parts is None:
+        assert left(one) < max(4 * BATCHFUL, others / 10)
+        return
+    older, newer = parts
+    assert left(one) >= 4 * BATCHFUL
+    assert (one.first_id, one.done_id, one.row_count) == (older.first_id, older.done_id, older.row_count)
+    assert older.done_id <= older.last_id == newer.first_id - 1 == newer.done_id
+    assert one.last_id == newer.last_id
+    assert abs(left(older) - left(newer)) <= 2
+    assert abs(left(older) + left(newer) - left(one)) <= 2

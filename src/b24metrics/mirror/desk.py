@@ -32,7 +32,7 @@ from b24metrics.errors import (
 )
 from b24metrics.mirror.feeds import Feed
 from b24metrics.mirror.ledger import Ledger
-from b24metrics.portal.limits import Lane
+from b24metrics.portal.limits import Gate, Lane
 from b24metrics.portal.request import Batch, Listing, Page, Request
 
 T = TypeVar("T")
@@ -49,8 +49,16 @@ class Client(Protocol):
     @property
     def host(self) -> str: ...
 
+    @property
+    def gate(self) -> Gate: ...
+
     def pages(
-        self, listing: Listing[T], *, expect: int | None = None, lane: Lane | None = None
+        self,
+        listing: Listing[T],
+        *,
+        expect: int | None = None,
+        lane: Lane | None = None,
+        patience: float | None = None,
     ) -> AsyncGenerator[Page[T], None]: ...
 
     async def batch(self, batch: Batch, *, lane: Lane | None = None) -> Mapping[str, Any]: ...

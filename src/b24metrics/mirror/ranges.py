@@ -1,20 +1,28 @@
 """How the past of a listing is cut into work: pure arithmetic of ids.
 
-Laws: the ranges of a plan tile [first id, last id] without gap or overlap. The newest is small, so that numbers of the
-current month are right within seconds; each older one is twice as large, because every range costs one request that is
-not full; the largest keeps what a kill may repeat, and what runs side by side, within bounds.
+Laws: the ranges of a plan tile [first id, last id] without gap or overlap. The newest is one request that proves its own
+end, so that numbers of today are right within seconds; the next is about a month; what remains is cut into as many large
+equal ones as are walked side by side. Every range costs one request that is not full, so there are few. Where the
+estimate was wrong, whoever has nothing left to do takes half of the largest.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 BATCHFUL = 2500
 """Rows that one full request brings: 50 commands of 50 rows."""
-_LARGEST = 100 * BATCHFUL
-_SAMPLES = 8
+STREAMS = 4
+"""Walks side by side per feed: so many use the first ten minutes' time before it could be used up by one."""
+_PAGE = 50
+_MONTHS = 40  # of history, as a rule of thumb: the second range is one of them
+_LARGEST = 160  # full requests: what is walked side by side is still rather new
+_LEAST = 4  # full requests: less is not worth a request that is not full
+_WORTH_SPLITTING = 0.1  # of all rows of a feed
+_SAMPLES, _FEW_SAMPLES = 40, 8
+_WIDE = 40 * BATCHFUL
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +67,16 @@ def sample_points(first_id: int, last_id: int) -> list[int]:
     width = last_id - first_id + 1
     if width <= BATCHFUL:
         return []
-    return [first_id - 1 + width * n // _SAMPLES for n in range(_SAMPLES)]
+    count = _SAMPLES if width > _WIDE else _FEW_SAMPLES
+    return [first_id - 1 + width * n // count for n in range(count)]
 
 
-def plan(feed: str, first_id: int, last_id: int, samples: Sequence[Sample]) -> list[Range]:
+def plan(feed: str, first_id: int, last_id: int, samples: Sequence[Sample], *, streams: int = STREAMS) -> list[Range]:
     """The ranges of a listing, newest first. Without samples every id counts as a record."""
     cells = list(_cells(first_id, last_id, sorted(samples, key=lambda sample: sample.after)))
+    sizes = _sizes(sum((high - low + 1) * density for low, high, density in cells), streams)
     ranges: list[Range] = []
-    size, top, held = float(BATCHFUL), last_id, 0.0
+    size, top, held = next(sizes), last_id, 0.0
     for low, high, density in reversed(cells):
         left = high - low + 1
         while left > 0:
@@ -78,10 +88,40 @@ def plan(feed: str, first_id: int, last_id: int, samples: Sequence[Sample]) -> l
             left -= width
             held += density * width
             ranges.append(_range(feed, low + left, top, held))
-            size, top, held = min(2 * size, _LARGEST), low + left - 1, 0.0
+            size, top, held = next(sizes), low + left - 1, 0.0
     if top >= first_id:
         ranges.append(_range(feed, first_id, top, held))
     return ranges
+
+
+def _sizes(rows: float, streams: int) -> Iterator[float]:
+    """Rows per range, newest first, without end."""
+    if rows <= BATCHFUL:
+        yield BATCHFUL
+    yield BATCHFUL - _PAGE  # 49 full pages, and a short one that proves the end
+    month = BATCHFUL * max(_LEAST, round(rows / _MONTHS / BATCHFUL))
+    yield month
+    bulk = math.ceil((rows - BATCHFUL - month) / BATCHFUL)
+    rounds = max(1, math.ceil(bulk / (streams * _LARGEST)))
+    size = BATCHFUL * max(_LEAST, math.ceil(bulk / (streams * rounds)))
+    while True:
+        yield size
+
+
+def halves(one: Range, rows: int) -> tuple[Range, Range] | None:
+    """A range that is being walked as two, (older, newer); None where that is not worth a request.
+
+    ``rows``: of the whole feed, as far as is known.
+    """
+    pending = left(one)
+    if pending < max(_LEAST * BATCHFUL, _WORTH_SPLITTING * rows):
+        return None
+    middle = (one.done_id + one.last_id) // 2
+    newer = pending // 2
+    return (
+        replace(one, last_id=middle, expected=max(1, one.expected - newer)),
+        Range(one.feed, middle + 1, one.last_id, middle, max(1, newer)),
+    )
 
 
 def _cells(first_id: int, last_id: int, samples: Sequence[Sample]) -> Iterable[tuple[int, int, float]]:
