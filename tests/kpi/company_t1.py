@@ -29,9 +29,17 @@ OPTIONS = KpiOptions(sales_departments=frozenset({10}), calendar=CALENDAR)
 ROBOT = 1
 FEEDS = (
     "currencies", "statuses", "pipelines", "departments", "users", "deals", "leads", "deal_moves", "lead_moves",
-    "activities", "phone_calls",
+    "activities", "phone_calls", "quotes", "invoices", "invoice_moves", "payments", "contacts", "companies",
 )  # fmt: skip
 
+_INVOICE_STAGES = {"DT31_1:N": None, "DT31_1:S": None, "DT31_1:P": "S", "DT31_1:D": "F"}
+#: Number, responsible, deal, amount, issued, paid, due. Issued means: past the stage N.
+_INVOICES = (
+    (1, 101, 1, 100_000, "03-05", "03-10 12:00", None),
+    (2, 101, 2, 90_000, "03-06", "03-12 12:00", None),
+    (3, 102, 4, 60_000, "03-07", None, "03-12"),
+    (4, 103, 7, 54_000, "03-12", "03-12 16:00", None),
+)
 _STAGES = {"NEW": "P", "QUAL": "P", "OFFER": "P", "CONTRACT": "P", "WON": "S", "LOSE": "F"}
 _PEOPLE = ((1, "Robot", (), True), (101, "Anna", (11,), True), (102, "Boris", (12,), True), (103, "Vera", (10,), True),
            (104, "Gleb", (11,), False), (201, "Igor", (20,), True))  # fmt: skip
@@ -149,16 +157,40 @@ def _activities() -> Iterator[tuple[Row, int]]:
     yield activity(3002, 3, 101, "03-10 16:00", 5, provider_id="TASKS", deadline_at=at("03-20 18:00"), **planned)
 
 
+def _invoices() -> Iterator[tuple[Row, list[Row]]]:
+    """Invoices, each with its moves."""
+    for number, manager, deal, amount, issued, paid, due in _INVOICES:
+        history = [(at(f"{issued} 10:00"), "DT31_1:N"), (at(f"{issued} 11:00"), "DT31_1:S")]
+        if paid:
+            history.append((at(paid), "DT31_1:P"))
+        yield (
+            {
+                "portal": PORTAL, "id": number, "title": f"Invoice {number}", "pipeline_id": 1, "stage_id": history[-1][1],
+                "opportunity": Decimal(amount), "currency_id": "RUB", "assigned_by_id": manager, "created_by_id": manager,
+                "created_at": history[0][0], "modified_at": history[-1][0], "moved_at": history[-1][0],
+                "begins_on": date.fromisoformat(f"2025-{issued}"), "deal_id": deal,
+                "due_on": date.fromisoformat(f"2025-{due}") if due else None,
+            },
+            [
+                {"portal": PORTAL, "entity_type_id": 31, "id": 10 * number + place, "kind": 1 if place == 0 else 2,
+                 "owner_id": number, "created_at": moment, "pipeline_id": 1, "stage_id": stage,
+                 "semantics": _INVOICE_STAGES[stage] or "P"}
+                for place, (moment, stage) in enumerate(history)
+            ],
+        )  # fmt: skip
+
+
 def load(store: Store) -> None:
     """Fill the store's mirror tables with company T1."""
     of = {"portal": PORTAL}
-    activities = list(_activities())
+    activities, invoices = list(_activities()), list(_invoices())
     rows: dict[schema.Table, list[Row]] = {
         schema.PORTALS: [
             {**of, "host": "t1.example", "user_id": 1, "zone": "Europe/Moscow", "base_currency": "RUB", "crm_mode": 2}
         ],
         schema.DEALS: list(_deals()),
-        schema.STAGE_MOVES: list(_stage_moves()),
+        schema.STAGE_MOVES: [*_stage_moves(), *(move for _, moves in invoices for move in moves)],
+        schema.INVOICES: [row for row, _ in invoices],
         schema.PHONE_CALLS: list(_calls()),
         schema.ACTIVITIES: [row for row, _ in activities],
         schema.ACTIVITY_BINDINGS: [
@@ -181,6 +213,10 @@ def load(store: Store) -> None:
         ] + [
             {**of, "directory": "SOURCE", "status_id": source, "name": source.title(), "sort": n}
             for n, source in enumerate(("CALL", "WEB"))
+        ] + [
+            {**of, "directory": "SMART_INVOICE_STAGE_1", "status_id": stage, "name": stage, "sort": n,
+             "semantics": semantics, "entity_type_id": 31, "pipeline_id": 1}
+            for n, (stage, semantics) in enumerate(_INVOICE_STAGES.items(), start=1)
         ],
         schema.CURRENCIES: [
             {**of, "id": "RUB", "rate": Decimal(1), "rate_count": 1, "is_base": True},

@@ -21,7 +21,7 @@ ALWAYS_OPEN = WorkCalendar.simple("Europe/Moscow", {"mon-sun": ["00:00-24:00"]})
 OFFICE = WorkCalendar.simple("Europe/Moscow", {"mon-fri": ["09:00-18:00"]})
 FEEDS = (
     "currencies", "statuses", "pipelines", "departments", "users", "deals", "leads", "deal_moves", "lead_moves",
-    "activities", "phone_calls",
+    "activities", "phone_calls", "quotes", "invoices", "invoice_moves", "payments", "contacts", "companies",
 )  # fmt: skip
 
 Row = dict[str, Any]
