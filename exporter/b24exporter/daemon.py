@@ -1,6 +1,7 @@
 """The round: catch up with the portal, evaluate, print, put up; again and again.
 
-Laws: rounds follow one another and never overlap; what computes does so in one worker thread, so that scrapes are
+Laws: rounds follow one another and never overlap; a notice of the portal begins the next one early, and while figures are
+being computed it brings the mirror up to date; what computes does so in one worker thread, so that scrapes are
 answered meanwhile; an edition is put up whole by one assignment; a round that fails leaves the last edition where it is
 and says why; an edition without a single figure is not put up, so that nobody reads "no data" as "no sales".
 """
@@ -9,13 +10,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from b24exporter.board import Board, Edition, FeedState, PortalFacts
 from b24exporter.collector import collect
+from b24exporter.push import Bell
 from b24exporter.render import Family, Publication, Renderer, fit
 from b24metrics.clock import Clock
 from b24metrics.errors import B24Error, MirrorError
@@ -65,8 +68,12 @@ class RoundOptions:
 class Daemon:
     """Runs rounds until it is cancelled; close it afterwards."""
 
-    def __init__(self, board: Board, source: Source, clock: Clock, options: RoundOptions) -> None:
+    def __init__(
+        self, board: Board, source: Source, clock: Clock, options: RoundOptions, bell: Bell | None = None
+    ) -> None:
         self.options = options
+        self._bell = bell or Bell()
+        self._behind = False  # the mirror has moved on since the figures of the last round
         self._board = board
         self._source = source
         self._clock = clock
@@ -75,13 +82,35 @@ class Daemon:
         self._seconds: dict[str, float] = {}
 
     async def run(self) -> None:
-        """Rounds for ever, ``interval`` apart."""
+        """Rounds for ever, ``interval`` apart, or as soon as the bell rings."""
         self._board.doing = _BEGINNING
         while True:
             began = self._clock.monotonic()
+            self._bell.muffle()
             await self.round()
-            spent = self._clock.monotonic() - began
-            await self._clock.asleep(max(LEAST_REST, self.options.interval - spent))
+            await self._rest(began)
+
+    async def _rest(self, began: float) -> None:
+        """Until the next round is due, or the bell has rung; a little in any case."""
+        pause = max(LEAST_REST, began + self.options.interval - self._clock.monotonic())
+        if not self._behind and not await self._rings_within(pause):
+            return
+        await self._clock.asleep(max(LEAST_REST, began + self._bell.rest - self._clock.monotonic()))
+
+    async def _rings_within(self, pause: float) -> bool:
+        """Whether the bell rings before the pause is over."""
+        return self._bell.has_rung or await self._first(self._bell.heard(), self._clock.asleep(pause)) == 0
+
+    async def _first(self, *waits: Awaitable[object]) -> int:
+        """Which of these is over first; the others are let go."""
+        tasks = [asyncio.ensure_future(wait) for wait in waits]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return next(n for n, task in enumerate(tasks) if task.done())
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def round(self) -> bool:
         """One round. False when it failed; the reason is on the board."""
@@ -93,7 +122,7 @@ class Daemon:
             # the figures.
             if failure is None or board.edition is None:
                 fresh = failure is None and self._source.has_portal
-                edition = await self._in_worker(lambda: self._compose(fresh=fresh))
+                edition = await self._attended(self._in_worker(lambda: self._compose(fresh=fresh)))
                 if edition.snapshot.samples or board.edition is not None:
                     board.edition = edition
         except B24Error as error:
@@ -133,6 +162,25 @@ class Daemon:
             board.portal_up = failure is None
         board.feeds = await self._in_worker(source.feeds)
         return failure
+
+    async def _attended(self, composing: Coroutine[object, object, Edition]) -> Edition:
+        """The figures; a bell that rings while they are computed brings the mirror up to date at once."""
+        self._behind = False
+        figures = asyncio.ensure_future(composing)
+        try:
+            while not figures.done():
+                if self._source.has_portal and await self._first(asyncio.shield(figures), self._bell.heard()) == 1:
+                    self._bell.muffle()
+                    self._behind = True
+                    with suppress(B24Error):  # the next round meets the same trouble and tells of it
+                        await self._source.catch_up()
+                    await self._clock.asleep(self._bell.rest)
+                else:
+                    await asyncio.wait({figures})
+            return figures.result()
+        except asyncio.CancelledError:
+            figures.cancel()
+            raise
 
     def _compose(self, *, fresh: bool) -> Edition:
         """Evaluate and print, in the worker thread. ``fresh``: the mirror has just been brought up to date."""

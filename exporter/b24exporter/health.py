@@ -23,12 +23,22 @@ from b24metrics.portal.limits import GateStats
 class _Counters(Collector):
     """Counters that others keep, in the client library's words."""
 
-    def __init__(self, board: Board, gate: Callable[[], GateStats] | None) -> None:
+    def __init__(
+        self,
+        board: Board,
+        gate: Callable[[], GateStats] | None,
+        notices: Callable[[], Mapping[str, float]] | None,
+    ) -> None:
         self._board = board
         self._gate = gate
+        self._notices = notices
 
     def collect(self) -> Iterator[Metric]:
         yield _counter("b24_exporter_rounds", "Refresh rounds by outcome.", "outcome", self._board.rounds)
+        if self._notices is not None:
+            yield _counter(
+                "b24_exporter_push_notices", "Notices of the portal by what became of them.", "outcome", self._notices()
+            )
         if self._gate is None:
             return
         gate = self._gate()
@@ -76,7 +86,7 @@ class Health:
     """Prints what is true now.
 
     ``gate``: statistics of the portal's limits. ``working_now``: whether the company works at an instant (epoch
-    seconds); None: not known.
+    seconds); None: not known. ``notices``: those of the portal by outcome.
     """
 
     def __init__(
@@ -87,6 +97,7 @@ class Health:
         *,
         gate: Callable[[], GateStats] | None = None,
         working_now: Callable[[float], bool | None] = lambda _: None,
+        notices: Callable[[], Mapping[str, float]] | None = None,
     ) -> None:
         self._board = board
         self._clock = clock
@@ -97,7 +108,7 @@ class Health:
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self._registry)
         self._gate = gate
-        self._registry.register(_Counters(board, gate))
+        self._registry.register(_Counters(board, gate, notices))
 
     def text(self) -> bytes:
         """Text format 0.0.4."""

@@ -12,12 +12,12 @@ from b24metrics.kpi.discipline import (
     OPEN_DEALS_WITHOUT_ACTIVITY_COUNT,
 )
 from b24metrics.kpi.model import Kpi, WindowId
+from b24metrics.kpi.planning import PLAN_ATTAINMENT_RATIO
 from b24metrics.kpi.volume import (
     AVG_DEAL_SIZE,
     DEALS_WON_COUNT,
     NEW_DEALS_COUNT,
     OPEN_DEALS_COUNT,
-    PLAN_ATTAINMENT_RATIO,
     REVENUE_WON,
 )
 

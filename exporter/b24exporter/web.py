@@ -1,8 +1,8 @@
 """What the exporter answers over HTTP.
 
 Laws: a scrape computes nothing, it sends bytes of the board; nothing is answered to a name that is not ours (a page
-elsewhere could point its own name at this machine); nothing here changes anything but ``/-/reload``; request bodies are
-never read; every answer carries the same locks.
+elsewhere could point its own name at this machine); nothing here changes anything but ``/-/reload``, and ``/push``, which
+asks for a token of its own instead of a user's password; no other request body is read; every answer carries the same locks.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from b24exporter.board import Board, Edition
 from b24exporter.health import Health
 from b24exporter.layout import Layout
 from b24exporter.page import STYLE_SOURCE, landing_page, plain_page
+from b24exporter.push import Push
 from b24exporter.render import CONTENT_TYPE
 from b24exporter.webconfig import WebConfig
 from b24metrics.clock import Clock
@@ -38,6 +39,9 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: Samples per piece of a JSON answer: a piece holds the interpreter for a few milliseconds, not for the whole answer.
 PIECE = 500
+
+#: Where a portal's outgoing webhook posts to.
+PUSH = "/push"
 
 _LOCKS = {
     "Content-Security-Policy": (
@@ -88,6 +92,7 @@ class Web:
 
     Args:
         reload: reads the configuration again; raises ConfigError when it is wrong.
+        push: takes the portal's notices; None: there is no such endpoint.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class Web:
         options: WebOptions,
         web_config: WebConfig,
         reload: Callable[[], Awaitable[None]],
+        push: Push | None = None,
     ) -> None:
         self._board = board
         self._health = health
@@ -116,6 +122,7 @@ class Web:
             Route("/-/healthy", self.healthy, methods=["GET"]),
             Route("/-/ready", self.ready, methods=["GET"]),
             Route("/-/reload", self.reload, methods=["POST", "PUT"]),
+            *([Route(PUSH, push.answer, methods=["POST"])] if push is not None else []),
             *(figures if options.pages else []),
         ]
         self.app: ASGIApp = _Door(Starlette(routes=routes), options.hosts, web_config)
@@ -366,7 +373,7 @@ class _Door:
                 "or add the name to exporter.allowed_hosts.\n",
                 status_code=421,
             )
-        elif not await self._web_config.allows(headers.get("authorization")):
+        elif scope["path"] != PUSH and not await self._web_config.allows(headers.get("authorization")):
             answer = PlainTextResponse(
                 "A name and a password are needed.\n",
                 status_code=401,

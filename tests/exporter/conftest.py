@@ -41,7 +41,15 @@ def web(clock: HandClock) -> Iterator[Callable[..., httpx.Client]]:
     with ExitStack() as stack:
 
         def make(
-            board=None, *, pages=True, language="ru", allowed=(), listen="127.0.0.1", reload=None, web_config=None
+            board=None,
+            *,
+            pages=True,
+            language="ru",
+            allowed=(),
+            listen="127.0.0.1",
+            reload=None,
+            web_config=None,
+            push=None,
         ) -> httpx.Client:
             board = a_board() if board is None else board
 
@@ -50,8 +58,8 @@ def web(clock: HandClock) -> Iterator[Callable[..., httpx.Client]]:
 
             options = WebOptions(hosts_for(listen, tuple(allowed)), pages, language, 60.0, "portal.example", "0.1.0")
             web_config = web_config or WebConfig(None)
-            health = Health(board, clock, "0.1.0")
-            app = Web(board, health, LAYOUT, clock, options, web_config, reload or nothing_to_do).app
+            health = Health(board, clock, "0.1.0", notices=None if push is None else lambda: push.counts)
+            app = Web(board, health, LAYOUT, clock, options, web_config, reload or nothing_to_do, push).app
             port = stack.enter_context(served(app, web_config))
             # Environment proxies would otherwise stand between a test and loopback.
             return stack.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime
 from typing import Any
 
-from b24metrics.crm import activities, billing, clients, directories, messages, people, probe, sales
+from b24metrics.crm import activities, billing, clients, directories, events, messages, people, probe, sales
 from b24metrics.crm.wiretypes import EntityType, Spelling
 from b24metrics.portal.request import Listing, Request
 
@@ -41,10 +41,14 @@ READS: tuple[Request[Any] | Listing[Any], ...] = (
     directories.user_fields_of_people(), directories.user_field_settings("CRM_DEAL"), directories.user_field_setting(1),
     directories.calendar_settings(), directories.my_calendar_settings(),
     directories.smart_types(), directories.smart_type(1), directories.entity_types(), directories.crm_mode(),
+    events.bindings(), events.take_offline(),
     probe.server_time(), probe.scopes(), probe.method_state("crm.deal.list"), probe.is_admin(),
 )  # fmt: skip
 
 WRITES: tuple[Request[Any], ...] = (
+    events.bind("ONCRMDEALUPDATE", "https://example.org/push"),
+    events.bind_offline("ONCRMDEALUPDATE"),
+    events.confirm_offline("process"),
     messages.notify(1, "text"),
     messages.post("chat1", "text"),
     messages.add_todo(EntityType.DEAL, 1, datetime(2026, 1, 1, tzinfo=UTC)),
