@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 EXAMPLE = ROOT / "exporter" / "b24metrics.example.toml"
 
 #: Secrets do not belong into a file that is copied about.
-UNSAID = {"portal.webhook"}
+UNSAID = {"portal.webhook", "exporter.push_token"}
 
 
 def uncommented() -> str:
@@ -63,7 +63,7 @@ def test_defaults_are_shown_as_they_are(tmp_path: Path) -> None:
     path.write_text(uncommented(), encoding="utf-8")
     shown, real = Settings.load(path), Settings.load()
 
-    assert real.exporter == shown.exporter.model_copy(update={"web_config_file": None})
+    assert real.exporter == shown.exporter.model_copy(update={"web_config_file": None, "push_token_file": None})
     assert real.kpi == shown.kpi.model_copy(update={"activity_kinds": {}})
     assert real.scope.test_pattern == shown.scope.test_pattern
 
