@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from b24metrics.kpi.activity import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
 from b24metrics.kpi.conversion import WIN_RATE
 from b24metrics.kpi.discipline import (
     FIRST_RESPONSE_SECONDS_MEDIAN,
@@ -13,6 +12,7 @@ from b24metrics.kpi.discipline import (
 )
 from b24metrics.kpi.model import Kpi, WindowId
 from b24metrics.kpi.planning import PLAN_ATTAINMENT_RATIO
+from b24metrics.kpi.telephony import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
 from b24metrics.kpi.volume import (
     AVG_DEAL_SIZE,
     DEALS_WON_COUNT,

@@ -23,7 +23,6 @@ from b24grafana.panels import (
     tile,
 )
 from b24grafana.sdk import dashboard, models, units
-from b24metrics.kpi.activity import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
 from b24metrics.kpi.conversion import WIN_RATE
 from b24metrics.kpi.discipline import (
     FIRST_RESPONSE_SECONDS_MEDIAN,
@@ -31,6 +30,7 @@ from b24metrics.kpi.discipline import (
     OPEN_DEALS_WITHOUT_ACTIVITY_COUNT,
 )
 from b24metrics.kpi.model import Language, Title, WindowId
+from b24metrics.kpi.telephony import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
 from b24metrics.kpi.volume import (
     AVG_DEAL_SIZE,
     DEALS_WON_COUNT,

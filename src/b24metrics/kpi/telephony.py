@@ -1,0 +1,484 @@
+"""Telephony: its part of chapter B (activity, catalogue §6.1) and of chapter D (calls that lead to deals, §8.5).
+
+Laws: what is counted are different calls, seen through the legs inside the scope; a talk is the legs of one call there,
+summed; so nothing here but talk time adds up.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
+from b24metrics.kpi.facts.calls import CALLS, DEPARTMENT_TRAFFIC, SPEECH
+from b24metrics.kpi.facts.returns import RETURNS, UNRETURNED
+from b24metrics.kpi.model import (
+    ALL,
+    NOW,
+    ROLL,
+    Better,
+    Chapter,
+    Computed,
+    Derived,
+    Kpi,
+    Mean,
+    Number,
+    Part,
+    Quantile,
+    Ratio,
+    Title,
+    Total,
+    Unit,
+    grains,
+    windows,
+)
+from b24metrics.kpi.stats import survival_quantile, wilson
+
+#: Below these counts a traffic pattern says nothing (catalogue §6.1 ``call_pattern_*``).
+LEAST_DIALS = 30
+LEAST_TALKS = 15
+#: How far below the department's a manager's connect rate or median talk is a pattern.
+LOW_CONNECT_SHARE = 0.7
+SHORT_TALK_SHARE = 0.5
+
+_call = partial(Number, CALLS, distinct="call_key")
+_ACTIVITY = {"grains": grains("M D T"), "chapter": Chapter.ACTIVITY}
+
+DIALS = _call("outgoing")
+CONNECTS = _call("outgoing AND connected")
+CONNECTED = _call("connected")
+
+
+def _summed(groups: Groups, of: str, by: str) -> tuple[FloatArray, FloatArray]:
+    """Sums of one column over equal values of another inside each cell, and the cell of every sum."""
+    cell = np.repeat(np.arange(len(groups)), np.diff(groups.starts))
+    keys, values = groups.columns[by], groups.columns[of]
+    order = np.lexsort((keys, cell))
+    cell, keys, values = cell[order], keys[order], values[order]
+    first = np.ones(len(keys), dtype=np.bool_)
+    first[1:] = (cell[1:] != cell[:-1]) | (keys[1:] != keys[:-1])
+    starts = np.flatnonzero(first)
+    return (np.add.reduceat(values, starts) if len(starts) else values), cell[starts].astype(np.float64)
+
+
+def _effective_together(groups: Groups) -> FloatArray:
+    """Calls whose legs add up to an effective talk."""
+    talks, cell = _summed(groups, "duration_seconds", "call_key")
+    long_enough = talks >= groups.options.effective_call_seconds
+    return np.bincount(cell[long_enough].astype(np.int64), minlength=len(groups)).astype(np.float64)
+
+
+def _effective(cells: Cells) -> Values:
+    value = cells["alone"] + np.nan_to_num(cells["legs"])
+    return Values(value, n=value)
+
+
+def _effective_rate(cells: Cells) -> Values:
+    above, below = _effective(cells).value, cells["connected"]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return Values(np.where(below > 0, above / below, np.nan), n=below, numerator=above, denominator=below)
+
+
+#: Calls of one leg are counted plainly; only the few others need their legs summed.
+_EFFECTIVE = {
+    "alone": Number(CALLS, "effective AND only_leg"),
+    "legs": Computed(CALLS, ("duration_seconds", "call_key"), _effective_together, "connected AND NOT only_leg"),
+}
+
+
+def _first_of_each(groups: Groups, cell: int, key: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Positions inside a cell: of the rows with one key, the one with the smallest id."""
+    order = np.argsort(groups.rows(cell, "id"), kind="stable")
+    _, first = np.unique(groups.rows(cell, key)[order], return_index=True)
+    return np.asarray(order[first], dtype=np.int64)
+
+
+def _return_time(groups: Groups) -> Values:
+    """Kaplan-Meier median over episodes; legs of one missed call are one, the first tells its time."""
+    medians, sizes = np.full(len(groups), np.nan), np.zeros(len(groups))
+    for cell in range(len(groups)):
+        rows = _first_of_each(groups, cell, "call_key")
+        waited, returned = (groups.rows(cell, column)[rows] for column in ("working_seconds", "returned"))
+        medians[cell], sizes[cell] = survival_quantile(waited, returned > 0), len(rows)
+    return Values(medians, n=sizes)
+
+
+def _low_connect(cells: Cells) -> FloatArray:
+    """1 where even the upper bound of the connect rate lies well below the department's."""
+    _, upper = wilson(cells["connects"], cells["dials"])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        usual = cells["department_connects"] / cells["department_dials"]
+    flag = (upper < LOW_CONNECT_SHARE * usual).astype(np.float64)
+    return np.where(cells["dials"] >= LEAST_DIALS, flag, np.nan)
+
+
+def _short_talk(cells: Cells) -> FloatArray:
+    """1 where the median talk is far shorter than the department's."""
+    flag = (cells["median"] < SHORT_TALK_SHARE * cells["department_median"]).astype(np.float64)
+    return np.where(cells["talks"] >= LEAST_TALKS, flag, np.nan)
+
+
+CALLS_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_count",
+    title=Title(ru="Звонки", en="Phone calls"),
+    measure=_call(),
+    unit=Unit.CALLS,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_count",
+    definition=Title(
+        ru="Число внешних звонков, входящих и исходящих, без информационных; переведённый звонок для каждого участника один.",
+        en="External phone calls in and out, information calls excluded; a transferred one counts once for each who had it.",
+    ),
+    formula="|C ∩ w|, C = external calls of types 1-4, legs grouped by CALL_ID",
+)
+CALLS_OUTGOING_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_outgoing_count",
+    title=Title(ru="Исходящие звонки", en="Outgoing calls"),
+    measure=DIALS,
+    unit=Unit.CALLS,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_outgoing_count",
+    definition=Title(
+        ru="Наборы номера клиента, дозвонились или нет; обратный звонок с сайта - тоже набор. Направление - по первому участку.",
+        en="Dials to clients, answered or not; a callback from the website is a dial too. The first leg tells the direction.",
+    ),
+    formula="|dials ∩ w|, dial = first leg of type 1 or 4",
+)
+CALLS_INCOMING_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_incoming_count",
+    title=Title(ru="Входящие звонки", en="Incoming calls"),
+    measure=_call("NOT outgoing"),
+    unit=Unit.CALLS,
+    better=Better.NEITHER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_incoming_count",
+    definition=Title(
+        ru="Звонки клиентов нам, принятые и пропущенные. Направление - по первому участку звонка.",
+        en="Calls by clients to us, answered and missed. The first leg of a call tells its direction.",
+    ),
+    formula="|incoming ∩ w|, incoming = first leg of type 2 or 3",
+)
+CALLS_CONNECTED_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_connected_count",
+    title=Title(ru="Состоявшиеся разговоры", en="Connected calls"),
+    measure=CONNECTED,
+    unit=Unit.CALLS,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_connected_count",
+    definition=Title(
+        ru="Звонки в обе стороны, в которых сотрудник говорил с клиентом хотя бы секунду.",
+        en="Calls in either direction in which somebody talked with the client for a second at least.",
+    ),
+    formula="|connected ∩ w|, connected = code 200 and duration > 0 on any leg inside the scope",
+)
+CALLS_OUTGOING_CONNECTED_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_outgoing_connected_count",
+    title=Title(ru="Дозвоны", en="Connected dials"),
+    measure=CONNECTS,
+    unit=Unit.CALLS,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_outgoing_connected_count",
+    definition=Title(
+        ru="Исходящие звонки, на которые клиент ответил.",
+        en="Outgoing calls that the client answered.",
+    ),
+    formula="|dials ∩ connected ∩ w|",
+)
+CONNECT_RATE = Kpi(
+    **_ACTIVITY,
+    id="connect_rate",
+    title=Title(ru="Доля дозвонов", en="Connect rate"),
+    measure=Ratio(CONNECTS, DIALS),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: connect_rate",
+    definition=Title(
+        ru="Какая часть исходящих звонков закончилась разговором.",
+        en="The share of outgoing calls that became a talk.",
+    ),
+    formula="|dials ∩ connected ∩ w| / |dials ∩ w|",
+)
+CALLS_EFFECTIVE_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_effective_count",
+    title=Title(ru="Результативные разговоры", en="Effective conversations"),
+    measure=Derived(_EFFECTIVE, _effective),
+    unit=Unit.CALLS,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_effective_count",
+    definition=Title(
+        ru="Состоявшиеся разговоры не короче порога (по умолчанию 30 секунд); участки одного звонка складываются.",
+        en="Talks no shorter than a threshold (30 seconds unless configured); legs of one call are added up.",
+    ),
+    formula="|{c ∈ connected ∩ w: Σ duration of its legs in the scope ≥ 30 s}|",
+)
+EFFECTIVE_CALL_RATE = Kpi(
+    **_ACTIVITY,
+    id="effective_call_rate",
+    title=Title(ru="Доля результативных разговоров", en="Effective call rate"),
+    measure=Derived(_EFFECTIVE | {"connected": CONNECTED}, _effective_rate),
+    companions=(Part.NUMERATOR, Part.DENOMINATOR),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: effective_call_rate",
+    definition=Title(
+        ru="Какая часть состоявшихся разговоров длилась не меньше порога.",
+        en="The share of talks that lasted at least as long as the threshold.",
+    ),
+    formula="|effective ∩ w| / |connected ∩ w|",
+)
+TALK_TIME_TOTAL_SECONDS = Kpi(
+    **_ACTIVITY,
+    id="talk_time_total_seconds",
+    title=Title(ru="Время на линии", en="Talk time"),
+    measure=Total(CALLS, "duration_seconds", where="connected"),
+    unit=Unit.SECONDS,
+    better=Better.HIGHER,
+    windows=ALL,
+    source="catalogue B 6.1: talk_time_total_seconds",
+    definition=Title(
+        ru="Суммарная длительность состоявшихся разговоров, каждый участок звонка - у своего сотрудника.",
+        en="Total duration of connected phone calls, each leg credited to the one who spoke.",
+    ),
+    formula="Σ duration(c) for c ∈ C, connected, start(c) ∈ w",
+)
+TALK_TIME_AVG_SECONDS = Kpi(
+    **_ACTIVITY,
+    id="talk_time_avg_seconds",
+    title=Title(ru="Средняя длительность разговора", en="Average talk time"),
+    measure=Mean(CALLS, "duration_seconds", "connected", per="call_key"),
+    unit=Unit.SECONDS,
+    better=Better.BAND,
+    windows=ALL,
+    source="catalogue B 6.1: talk_time_avg_seconds",
+    definition=Title(
+        ru="Сколько в среднем длится состоявшийся разговор; недозвоны не считаются.",
+        en="How long a talk lasts on average; calls that nobody answered do not count.",
+    ),
+    formula="Σ duration / |connected ∩ w|, legs of one call in the scope summed",
+)
+TALK_TIME_MEDIAN_SECONDS = Kpi(
+    **_ACTIVITY,
+    id="talk_time_median_seconds",
+    title=Title(ru="Медианная длительность разговора", en="Median talk time"),
+    measure=Quantile(CALLS, "duration_seconds", 0.5, "connected", per="call_key"),
+    unit=Unit.SECONDS,
+    better=Better.BAND,
+    windows=ALL,
+    source="catalogue B 6.1: talk_time_median_seconds",
+    definition=Title(
+        ru="Половина состоявшихся разговоров короче этого, половина длиннее; одно долгое совещание её не сдвинет.",
+        en="Half of the talks are shorter than this, half are longer; one conference call does not move it.",
+    ),
+    formula="Q50 of duration over connected ∩ w, legs of one call in the scope summed",
+)
+CALLS_MISSED_COUNT = Kpi(
+    **_ACTIVITY,
+    id="calls_missed_count",
+    title=Title(ru="Пропущенные звонки", en="Missed calls"),
+    measure=_call("NOT outgoing AND NOT answered AND in_hours = 1"),
+    unit=Unit.CALLS,
+    better=Better.LOWER,
+    windows=ALL,
+    source="catalogue B 6.1: calls_missed_count",
+    definition=Title(
+        ru="Входящие в рабочее время компании, на которые не ответил никто. Звонок, который обзвонил нескольких и был принят "
+        "одним, не пропущен.",
+        en="Incoming calls within the company's hours that nobody answered. A call that rang several people and was taken by "
+        "one is not missed.",
+    ),
+    formula="|{c ∈ incoming ∩ w: no leg of anybody connected, the company works at start(c)}|",
+)
+MISSED_CALL_SHARE = Kpi(
+    **_ACTIVITY,
+    id="missed_call_share",
+    title=Title(ru="Доля пропущенных звонков", en="Missed call share"),
+    measure=Ratio(CALLS_MISSED_COUNT.measure, _call("NOT outgoing AND (answered OR in_hours = 1)")),
+    unit=Unit.RATIO,
+    better=Better.LOWER,
+    windows=ALL,
+    source="catalogue B 6.1: missed_call_share",
+    definition=Title(
+        ru="Какая часть входящих звонков пропущена; пропущенные в нерабочее время не входят ни в числитель, ни в знаменатель.",
+        en="The share of incoming calls that were missed; those missed after hours are in neither part.",
+    ),
+    formula="missed in hours / (|incoming ∩ w| - missed after hours)",
+)
+MISSED_AFTER_HOURS_COUNT = Kpi(
+    **_ACTIVITY,
+    id="missed_after_hours_count",
+    title=Title(ru="Пропущенные в нерабочее время", en="Missed after hours"),
+    measure=_call("NOT outgoing AND NOT answered AND in_hours = 0"),
+    unit=Unit.CALLS,
+    better=Better.LOWER,
+    windows=ALL,
+    source="catalogue B 6.1: missed_after_hours_count",
+    definition=Title(
+        ru="Входящие без ответа, которые начались, когда компания не работала.",
+        en="Incoming calls without an answer that began while the company was closed.",
+    ),
+    formula="|{c ∈ incoming ∩ w: no leg of anybody connected, the company does not work at start(c)}|",
+)
+MISSED_CALLS_UNRETURNED_COUNT = Kpi(
+    **_ACTIVITY,
+    id="missed_calls_unreturned_count",
+    title=Title(ru="Неперезвоненные пропущенные", en="Unreturned missed calls"),
+    measure=Number(UNRETURNED, distinct="call_key"),
+    unit=Unit.CALLS,
+    better=Better.LOWER,
+    windows=ALL + NOW,
+    source="catalogue B 6.1: missed_calls_unreturned_count",
+    definition=Title(
+        ru="Номера, с которых звонили и с которыми до сих пор никто не поговорил; несколько пропущенных подряд - один случай, "
+        "с первого из них. «Сейчас» - все такие номера за всё время.",
+        en="Numbers that called us and with whom nobody has talked since; several missed calls in a row are one case, dated by "
+        "the first. The state `now` looks over all time.",
+    ),
+    formula="|{episodes e: first miss(e) ∈ w, no connected call with its number after it until now}|",
+)
+MISSED_CALL_RETURN_SECONDS = Kpi(
+    **_ACTIVITY,
+    id="missed_call_return_seconds",
+    title=Title(ru="Время до перезвона", en="Missed-call return time"),
+    measure=Computed(RETURNS, ("working_seconds", "returned", "call_key", "id"), _return_time),
+    unit=Unit.SECONDS,
+    better=Better.LOWER,
+    windows=ALL,
+    source="catalogue B 6.1: missed_call_return_seconds",
+    definition=Title(
+        ru="За сколько рабочего времени возвращается половина пропущенных; те, кому ещё не перезвонили, учтены как ждущие.",
+        en="Working time within which half of the missed calls are returned; those still waiting are counted as waiting.",
+    ),
+    formula="Kaplan-Meier median of W_e(return) - W_e(miss), e = the person called; unreturned censored at now",
+)
+DIALS_PER_CONNECT = Kpi(
+    **_ACTIVITY,
+    id="dials_per_connect",
+    title=Title(ru="Наборов на дозвон", en="Dials per connect"),
+    measure=Ratio(DIALS, CONNECTS),
+    unit=Unit.RATIO,
+    better=Better.LOWER,
+    windows=ALL,
+    source="catalogue B 6.1: dials_per_connect",
+    definition=Title(
+        ru="Сколько раз надо набрать номер, чтобы один раз поговорить.",
+        en="How many dials one answered call takes.",
+    ),
+    formula="|dials ∩ w| / |dials ∩ connected ∩ w|",
+)
+CALL_RECORDING_COVERAGE = Kpi(
+    **_ACTIVITY,
+    id="call_recording_coverage",
+    title=Title(ru="Доля записанных разговоров", en="Recorded share"),
+    measure=Ratio(_call("connected AND recordable AND recorded"), _call("connected AND recordable")),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    windows=ROLL,
+    source="catalogue B 6.1: call_recording_coverage",
+    definition=Title(
+        ru="У какой части разговоров есть запись; линии, которые по закону записывать нельзя, не считаются.",
+        en="The share of talks that have a record; lines on which the law forbids records do not count.",
+    ),
+    formula="connected with a record / connected, without configured lines",
+)
+CALL_TRANSCRIPT_COVERAGE = Kpi(
+    **_ACTIVITY,
+    id="call_transcript_coverage",
+    title=Title(ru="Доля расшифрованных разговоров", en="Transcribed share"),
+    measure=Ratio(_call("connected AND recordable AND transcribed"), _call("connected AND recordable")),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    windows=ROLL,
+    source="catalogue B 6.1: call_transcript_coverage",
+    definition=Title(
+        ru="У какой части разговоров есть расшифровка; линии, которые по закону записывать нельзя, не считаются.",
+        en="The share of talks that have a transcript; lines on which the law forbids records do not count.",
+    ),
+    formula="connected with a transcript / connected, without configured lines",
+)
+MANAGER_TALK_SHARE = Kpi(
+    **_ACTIVITY,
+    id="manager_talk_share",
+    title=Title(ru="Доля речи менеджера", en="Talk-to-listen ratio"),
+    measure=Ratio(Total(SPEECH, "operator_seconds"), Total(SPEECH, "both_seconds")),
+    needs_input="speech",
+    unit=Unit.RATIO,
+    better=Better.BAND,
+    windows=ROLL,
+    source="catalogue B 6.1: manager_talk_share",
+    definition=Title(
+        ru="Какую часть речи в разговоре произносит сотрудник; из внешней системы анализа речи. Хорошо от 0,4 до 0,6.",
+        en="How much of the speech in a talk is the employee's; from speech analysis outside. Good between 0.4 and 0.6.",
+    ),
+    formula="Σ operator seconds / Σ (operator + client seconds)",
+)
+CALL_PATTERN_LOW_CONNECT = Kpi(
+    id="call_pattern_low_connect",
+    title=Title(ru="Много звонит, мало дозванивается", en="Calls much, connects little"),
+    measure=Derived(
+        {
+            "dials": DIALS,
+            "connects": CONNECTS,
+            "department_dials": Total(DEPARTMENT_TRAFFIC, "dials"),
+            "department_connects": Total(DEPARTMENT_TRAFFIC, "connects"),
+        },
+        _low_connect,
+    ),
+    unit=Unit.FLAG,
+    better=Better.LOWER,
+    grains=grains("M"),
+    windows=windows("today 7d"),
+    chapter=Chapter.ACTIVITY,
+    source="catalogue B 6.1: call_pattern_low_connect",
+    definition=Title(
+        ru="1, если из 30 и более наборов доля дозвонов заметно ниже, чем в своём отделе (ниже 0,7 от неё даже с учётом "
+        "случайности).",
+        en="1 where of 30 or more dials the connect rate lies well below the own department's (below 0.7 of it even allowing "
+        "for chance).",
+    ),
+    formula="dials ≥ 30 and upper Wilson bound of own connect rate < 0.7 x department connect rate",
+)
+CALL_PATTERN_SHORT_TALK = Kpi(
+    id="call_pattern_short_talk",
+    title=Title(ru="Дозванивается, но не удерживает", en="Connects but does not hold"),
+    measure=Derived(
+        {
+            "talks": CONNECTED,
+            "median": TALK_TIME_MEDIAN_SECONDS.measure,
+            "department_median": Total(DEPARTMENT_TRAFFIC, "median_seconds"),
+        },
+        _short_talk,
+    ),
+    unit=Unit.FLAG,
+    better=Better.LOWER,
+    grains=grains("M"),
+    windows=windows("today 7d"),
+    chapter=Chapter.ACTIVITY,
+    source="catalogue B 6.1: call_pattern_short_talk",
+    definition=Title(
+        ru="1, если из 15 и более разговоров обычный короче половины обычного разговора своего отдела.",
+        en="1 where of 15 or more talks the usual one is shorter than half of the own department's.",
+    ),
+    formula="connected ≥ 15 and own median talk < 0.5 x department median talk",
+)
+
+CHAPTER = (
+    CALLS_COUNT, CALLS_OUTGOING_COUNT, CALLS_INCOMING_COUNT, CALLS_CONNECTED_COUNT, CALLS_OUTGOING_CONNECTED_COUNT,
+    CONNECT_RATE, CALLS_EFFECTIVE_COUNT, EFFECTIVE_CALL_RATE, TALK_TIME_TOTAL_SECONDS, TALK_TIME_AVG_SECONDS,
+    TALK_TIME_MEDIAN_SECONDS, CALLS_MISSED_COUNT, MISSED_CALL_SHARE, MISSED_AFTER_HOURS_COUNT,
+    MISSED_CALLS_UNRETURNED_COUNT, MISSED_CALL_RETURN_SECONDS, DIALS_PER_CONNECT, CALL_RECORDING_COVERAGE,
+    CALL_TRANSCRIPT_COVERAGE, MANAGER_TALK_SHARE, CALL_PATTERN_LOW_CONNECT, CALL_PATTERN_SHORT_TALK,
+)  # fmt: skip
