@@ -101,10 +101,21 @@ def add_deal(draw: st.DrawFn, company: Company) -> None:
         )  # fmt: skip
 
 
+#: What the witness computes as well.
+WITNESSED = [
+    KPIS[name]
+    for name in (
+        "revenue_won", "deals_won_count", "avg_deal_size", "avg_deal_size_median", "new_deals_count",
+        "plan_attainment_ratio", "open_deals_count", "calls_count", "talk_time_total_seconds", "win_rate",
+        "open_deals_overdue_activity_count", "open_deals_without_activity_count", "first_response_seconds_median",
+    )
+]  # fmt: skip
+
+
 def found(store: DuckStore, portal: str, now: datetime, options: KpiOptions) -> Answers:
     return {
         (s.kpi.id, str(s.grain), tuple(sorted(s.labels.items())), s.window.value): (s.value, s.n)
-        for s in evaluate(store, portal, now=now, options=options).samples
+        for s in evaluate(store, portal, WITNESSED, now=now, options=options).samples
     }
 
 
@@ -167,4 +178,4 @@ def test_the_witness_reads_t1_as_the_catalogue_does() -> None:
         company_value(kpi, "now")
         for kpi in ("open_deals_count", "open_deals_overdue_activity_count", "open_deals_without_activity_count")
     )
-    assert set(KPIS) == {kpi for kpi, *_ in answers}
+    assert {kpi.id for kpi in WITNESSED} == {kpi for kpi, *_ in answers}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from b24metrics.kpi import activity, conversion, discipline, telephony, volume
+from b24metrics.kpi import activity, conversion, discipline, planning, telephony, volume
 from b24metrics.kpi.model import Kpi
 
-_CHAPTERS = (volume.CHAPTER, telephony.CHAPTER, activity.CHAPTER, discipline.CHAPTER, conversion.CHAPTER)
+_CHAPTERS = (volume.CHAPTER, planning.CHAPTER, telephony.CHAPTER, activity.CHAPTER, discipline.CHAPTER, conversion.CHAPTER)
 
 KPIS: Mapping[str, Kpi] = MappingProxyType({kpi.id: kpi for chapter in _CHAPTERS for kpi in chapter})

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
+from itertools import pairwise
 
 from b24metrics.errors import ConfigError
 from b24metrics.kpi.windows import Alignment
@@ -54,7 +55,17 @@ PARTICLES = frozenset(
 #: Fields that may be required, by entity and by their names in the portal; user fields may be too where they are copied.
 REQUIRABLE: Mapping[str, frozenset[str]] = {
     "deal": frozenset(
-        {"TITLE", "OPPORTUNITY", "CURRENCY_ID", "BEGINDATE", "CLOSEDATE", "SOURCE_ID", "TYPE_ID", "COMPANY_ID", "CONTACT_ID"}
+        {
+            "TITLE",
+            "OPPORTUNITY",
+            "CURRENCY_ID",
+            "BEGINDATE",
+            "CLOSEDATE",
+            "SOURCE_ID",
+            "TYPE_ID",
+            "COMPANY_ID",
+            "CONTACT_ID",
+        }
     ),
     "lead": frozenset({"TITLE", "OPPORTUNITY", "CURRENCY_ID", "SOURCE_ID", "COMPANY_ID", "CONTACT_ID"}),
     "contact": frozenset({"NAME", "LAST_NAME", "PHONE", "EMAIL", "IM", "SOURCE_ID", "TYPE_ID", "COMPANY_ID"}),
@@ -94,6 +105,104 @@ class AnswerField(StrEnum):
     MARK = "result_mark"
     STATUS = "result_status"
     STREAM = "result_stream"
+
+
+class SegmentBy(StrEnum):
+    """What a deal's segment is."""
+
+    INDUSTRY = "industry"  # of the company that buys
+    CLIENT_TYPE = "client_type"  # type of that company, or of the contact where there is no company
+    DEAL_TYPE = "deal_type"
+
+
+class Criterion(StrEnum):
+    """The nine criteria of a manager's scorecard (catalogue §9)."""
+
+    CALLS = "calls"  # outgoing calls per worked day
+    TALK_TIME = "talk_time"  # median seconds of a talk
+    SUCCESSFUL_CALLS = "successful_calls"
+    CALL_CONVERSION = "call_conversion"
+    AVERAGE_CHECK = "average_check"
+    REPEAT_PURCHASES = "repeat_purchases"
+    POSITIVE_REVIEWS = "positive_reviews"
+    COMMUNICATION = "communication"
+    STANDARDS = "standards"
+
+
+#: Criteria whose points are read off directly: they have no norm.
+DIRECT = frozenset({Criterion.COMMUNICATION, Criterion.STANDARDS})
+
+#: KPIs by which managers may be ranked.
+RANKABLE = (
+    "revenue_won", "deals_won_count", "plan_attainment_ratio", "avg_deal_size", "win_rate", "calls_outgoing_count",
+    "connect_rate", "meetings_held_count", "new_deals_count",
+)  # fmt: skip
+
+#: Code of pieces in the classifier of units of measure that the portal uses.
+PIECES = 796
+#: How many earlier periods a mean may be taken over.
+MOST_GROWTH_PERIODS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class ScorecardOptions:
+    """How managers are scored.
+
+    Attributes:
+        norms: criterion → what earns four points of five; without one the criterion does not count.
+        department_norms: department → its people's norms, where they differ from the company's.
+        weights: criterion → its weight; 1 unless said.
+    """
+
+    norms: Mapping[Criterion, float] = field(default_factory=dict)
+    department_norms: Mapping[int, Mapping[Criterion, float]] = field(default_factory=dict)
+    weights: Mapping[Criterion, float] = field(default_factory=dict)
+
+    def norm(self, criterion: Criterion, department_id: int) -> float | None:
+        """What is expected in a department."""
+        return self.department_norms.get(department_id, {}).get(criterion, self.norms.get(criterion))
+
+
+class BonusBasis(StrEnum):
+    """What a percentage is paid of."""
+
+    WON = "won"
+    PAID = "paid"
+
+
+@dataclass(frozen=True, slots=True)
+class BonusTier:
+    """A share of the part of sales that lies between the tier before and this one's end.
+
+    Attributes:
+        rate: the share. up_to: where the tier ends, an amount. up_to_plan: the same as a share of the plan. Neither: it
+            has no end.
+    """
+
+    rate: float
+    up_to: float | None = None
+    up_to_plan: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BonusOptions:
+    """Bonus schemes; each is off until it has an amount or a tier.
+
+    Attributes:
+        tiers: of ``percent_of_sales``, ascending. basis: whether of deals won or of invoices paid.
+        premium: of ``target_premium``, for attaining ``premium_from`` of the plan.
+        new_customer: for every first purchase.
+        prize: of ``best_result``, for the highest value of ``prize_by`` above ``prize_above``.
+    """
+
+    tiers: tuple[BonusTier, ...] = ()
+    basis: BonusBasis = BonusBasis.WON
+    premium: float = 0.0
+    premium_from: float = 1.0
+    new_customer: float = 0.0
+    prize: float = 0.0
+    prize_by: str = "revenue_won"
+    prize_above: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +247,15 @@ class KpiOptions:
         count_by_hand: whether requests that the responsible employee entered by hand take part in reaction times.
         edits_react: whether a stage move or a field edit is a reaction.
         activity_kinds: provider id → what its activities are, for providers that ``TYPE_ID`` does not tell.
+        growth_periods: over how many earlier periods sales are averaged to compare with.
+        seasonal_curve: (share of the period's working time, share of its sales that is usual by then), ascending; empty:
+            even sales.
+        margin: share of revenue that is left after the cost of goods.
+        headline_unit: code of the unit of measure whose quantities are counted.
+        stage_probabilities: stage → chance of winning, where neither history nor the deal says one.
+        segment_by: what segments sales.
+        rank_by: KPIs by which managers are ranked.
+        scorecard, bonus: see there.
     """
 
     zone: str | None = None
@@ -188,6 +306,15 @@ class KpiOptions:
     count_by_hand: bool = False
     edits_react: bool = True
     activity_kinds: Mapping[str, ActivityKind] = field(default_factory=dict)
+    growth_periods: int = 3
+    seasonal_curve: tuple[tuple[float, float], ...] = ()
+    margin: float = 1.0
+    headline_unit: int = PIECES
+    stage_probabilities: Mapping[str, float] = field(default_factory=dict)
+    segment_by: SegmentBy = SegmentBy.INDUSTRY
+    rank_by: tuple[str, ...] = ("revenue_won",)
+    scorecard: ScorecardOptions = ScorecardOptions()
+    bonus: BonusOptions = BonusOptions()
 
     def __post_init__(self) -> None:
         wrong = [
@@ -199,10 +326,10 @@ class KpiOptions:
                 ("grace_seconds", self.grace_seconds, 0),
                 ("effective_call_seconds", self.effective_call_seconds, 0),
                 ("call_success_days", self.call_success_days, 1),
-                ("stale_days", self.stale_days, 1),
-                *((f"stage_limits of {stage}", seconds, 1) for stage, seconds in self.stage_limits.items()),
                 ("idle_seconds", self.idle_seconds, 1),
                 *((f"flaw_weights.{flaw}", weight, 0) for flaw, weight in self.flaw_weights.items()),
+                ("stale_days", self.stale_days, 1),
+                *((f"stage_limits of {stage}", seconds, 1) for stage, seconds in self.stage_limits.items()),
             )
             if value < least
         ]
@@ -215,5 +342,66 @@ class KpiOptions:
             for name in names
             if name not in REQUIRABLE[kind] and not (name.startswith("UF_") and kind != "contact")
         ]
+        wrong += self._wrong_in_plans() + _wrong_in_scorecard(self.scorecard) + _wrong_in_bonus(self.bonus)
         if wrong:
             raise ConfigError("; ".join(wrong))
+
+    def _wrong_in_plans(self) -> list[str]:
+        wrong = []
+        if not 1 <= self.growth_periods <= MOST_GROWTH_PERIODS:
+            wrong.append(f"growth_periods is {self.growth_periods}: it must be 1 … {MOST_GROWTH_PERIODS}")
+        curve = ((0.0, 0.0), *self.seasonal_curve, (1.0, 1.0))
+        if any(
+            right[0] <= left[0] or right[1] < left[1] for left, right in pairwise(curve) if right != (1.0, 1.0)
+        ) or any(not (0 < passed <= 1 and 0 < sold <= 1) for passed, sold in self.seasonal_curve):
+            wrong.append("seasonal_curve must ascend from above 0 to at most 1, in time and in sales")
+        if not 0 < self.margin <= 1:
+            wrong.append(f"margin is {self.margin}: it must be above 0 and at most 1")
+        wrong += [
+            f"stage_probabilities of {stage} is {chance}: it must be between 0 and 1"
+            for stage, chance in self.stage_probabilities.items()
+            if not 0 <= chance <= 1
+        ]
+        unknown = [name for name in self.rank_by if name not in RANKABLE]
+        if unknown:
+            wrong.append(f"rank_by names {', '.join(unknown)}: managers are ranked by {', '.join(RANKABLE)}")
+        return wrong
+
+
+def _wrong_in_scorecard(scorecard: ScorecardOptions) -> list[str]:
+    wrong = [f"a norm for {name} is given: it has none" for name in DIRECT if name in scorecard.norms]
+    norms = [*scorecard.norms.items(), *(one for own in scorecard.department_norms.values() for one in own.items())]
+    wrong += [f"the norm for {name} is {value}: it must be above 0" for name, value in norms if value <= 0]
+    wrong += [
+        f"the weight of {name} is {weight}: it must not be below 0"
+        for name, weight in scorecard.weights.items()
+        if weight < 0
+    ]
+    return wrong
+
+
+def _wrong_in_bonus(bonus: BonusOptions) -> list[str]:
+    wrong = []
+    *closed, last = bonus.tiers or (BonusTier(0.0),)
+    if any(tier.up_to is None and tier.up_to_plan is None for tier in closed):
+        wrong.append("a bonus tier without an end stands before another one")
+    if any(tier.up_to is not None and tier.up_to_plan is not None for tier in (*closed, last)):
+        wrong.append("a bonus tier ends at an amount or at a share of the plan, not at both")
+    for ends in ([t.up_to for t in bonus.tiers], [t.up_to_plan for t in bonus.tiers]):
+        given = [end for end in ends if end is not None]
+        if any(right <= left for left, right in pairwise([0.0, *given])):
+            wrong.append("the ends of bonus tiers must ascend")
+    wrong += [
+        f"{name} of the bonus is {value}: it must not be below 0"
+        for name, value in (
+            ("premium", bonus.premium),
+            ("premium_from", bonus.premium_from),
+            ("new_customer", bonus.new_customer),
+            ("prize", bonus.prize),
+            *(("a rate", tier.rate) for tier in bonus.tiers),
+        )
+        if value < 0
+    ]
+    if bonus.prize_by not in RANKABLE:
+        wrong.append(f"prize_by is {bonus.prize_by}: it must be one of {', '.join(RANKABLE)}")
+    return wrong

@@ -1,8 +1,9 @@
-"""Chapter A of the catalogue: volume and plan."""
+"""Chapter A of the catalogue: volume and plan. What is compared with a plan, and forecasts, stand in ``planning.py``."""
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.deals import CLOSED_DEALS, NEW_DEALS, OPEN_DEALS
+from b24metrics.kpi.arithmetic import growth, growth_against_mean
+from b24metrics.kpi.facts.deals import CLOSED_DEALS, NEW_DEALS, OPEN_DEALS, WON_BEFORE
 from b24metrics.kpi.model import (
     ALL,
     CAL,
@@ -10,10 +11,11 @@ from b24metrics.kpi.model import (
     ROLL,
     Better,
     Chapter,
+    Derived,
     Kpi,
     Mean,
     Number,
-    Plan,
+    Previous,
     Quantile,
     Ratio,
     Title,
@@ -23,14 +25,18 @@ from b24metrics.kpi.model import (
     grains,
     windows,
 )
+from b24metrics.kpi.options import MOST_GROWTH_PERIODS
 
 _WON = "outcome = 'won'"
-_REVENUE = Total(CLOSED_DEALS, "amount", where=_WON, native="native_amount")
+_LOST = "outcome = 'lost'"
+_WON_AMOUNT = Total(WON_BEFORE, "amount")
+_GROWING = windows("today 7d 30d wtd mtd qtd prev_month")
+REVENUE = Total(CLOSED_DEALS, "amount", where=_WON, native="native_amount")
 
 REVENUE_WON = Kpi(
     id="revenue_won",
     title=Title(ru="Объём продаж", en="Revenue won"),
-    measure=_REVENUE,
+    measure=REVENUE,
     unit=Unit.MONEY,
     better=Better.HIGHER,
     grains=grains("M D P R C T, M×P"),
@@ -95,6 +101,26 @@ AVG_DEAL_SIZE_MEDIAN = Kpi(
     formula="Q50 amt(d) for d ∈ D, sem(d) = S, won_at(d) ∈ w",
 )
 
+REVENUE_PER_CUSTOMER = Kpi(
+    id="revenue_per_customer",
+    title=Title(ru="Выручка на клиента", en="Revenue per customer"),
+    measure=Ratio(
+        Total(CLOSED_DEALS, "amount", where=f"{_WON} AND customer IS NOT NULL"),
+        Number(CLOSED_DEALS, where=_WON, distinct="customer"),
+    ),
+    unit=Unit.MONEY,
+    better=Better.HIGHER,
+    grains=grains("M D T"),
+    windows=windows("30d mtd qtd prev_month"),
+    chapter=Chapter.VOLUME,
+    source="catalogue A: revenue_per_customer",
+    definition=Title(
+        ru="Объём продаж, делённый на число клиентов, которые купили за период; сделки без клиента не участвуют.",
+        en="Revenue won by the number of clients who bought in the window; deals without a client take no part.",
+    ),
+    formula="Σ amt(d) / |{customer(d)}| for d won in w with a client; customer = company, else contact",
+)
+
 NEW_DEALS_COUNT = Kpi(
     id="new_deals_count",
     title=Title(ru="Новые сделки", en="New deals"),
@@ -112,21 +138,79 @@ NEW_DEALS_COUNT = Kpi(
     formula="|{d: DATE_CREATE(d) ∈ w, d not imported}|",
 )
 
-PLAN_ATTAINMENT_RATIO = Kpi(
-    id="plan_attainment_ratio",
-    title=Title(ru="Выполнение плана", en="Plan attainment"),
-    measure=Ratio(_REVENUE, Plan(REVENUE_WON.id)),
+DEALS_LOST_COUNT = Kpi(
+    id="deals_lost_count",
+    title=Title(ru="Проигранные сделки", en="Deals lost"),
+    measure=Number(CLOSED_DEALS, where=_LOST),
+    unit=Unit.DEALS,
+    better=Better.LOWER,
+    grains=grains("M D P R T"),
+    windows=ALL,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: deals_lost_count",
+    definition=Title(
+        ru="Число сделок, проигранных за период; возвращённая в работу сделка проигранной больше не считается.",
+        en="Deals lost in the window; a reopened deal no longer counts as lost.",
+    ),
+    formula="|{d: sem(d) = F, lost_at(d) ∈ w}|",
+)
+
+REVENUE_LOST = Kpi(
+    id="revenue_lost",
+    title=Title(ru="Упущенная сумма", en="Revenue lost"),
+    measure=Total(CLOSED_DEALS, "amount", where=_LOST),
+    unit=Unit.MONEY,
+    better=Better.LOWER,
+    grains=DEALS_LOST_COUNT.grains,
+    windows=ALL,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: revenue_lost",
+    definition=Title(
+        ru="Сумма сделок, проигранных за период, в валюте отчёта.",
+        en="Amount of deals lost in the window, in the reporting currency.",
+    ),
+    formula="Σ amt(d) for d ∈ D, sem(d) = F, lost_at(d) ∈ w",
+)
+
+SALES_GROWTH_RATIO = Kpi(
+    id="sales_growth_ratio",
+    title=Title(ru="Рост продаж", en="Sales growth"),
+    measure=Derived({"revenue": _WON_AMOUNT, "before": Previous(_WON_AMOUNT)}, growth),
     unit=Unit.RATIO,
     better=Better.HIGHER,
-    grains=grains("M D T"),
-    windows=windows("mtd qtd prev_month"),
+    grains=grains("M D P T"),
+    windows=_GROWING,
     chapter=Chapter.VOLUME,
-    source="catalogue A: plan_attainment_ratio",
+    source="catalogue A: sales_growth_ratio",
     definition=Title(
-        ru="Объём продаж на данный момент, делённый на план всего периода; без плана значения нет.",
-        en="Revenue won so far by the plan of the whole period; no value without a plan.",
+        ru="Объём продаж против такой же части предыдущего периода: 0,1 значит на 10 % больше. "
+        "Если раньше продаж не было, значения нет.",
+        en="Revenue won against the same part of the previous period: 0.1 is 10 % more. "
+        "No value where nothing was sold before.",
     ),
-    formula="revenue_won(w) / plan(period of w), plan > 0",
+    formula="R(w) / R(w′) - 1, w′ the comparable previous window, R(w′) > 0",
+)
+
+SALES_GROWTH_VS_AVG_RATIO = Kpi(
+    id="sales_growth_vs_avg_ratio",
+    title=Title(ru="Рост продаж к среднему", en="Sales growth against the average"),
+    measure=Derived(
+        {"revenue": _WON_AMOUNT} | {f"before_{k}": Previous(_WON_AMOUNT, k) for k in range(1, MOST_GROWTH_PERIODS + 1)},
+        growth_against_mean,
+    ),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    grains=SALES_GROWTH_RATIO.grains,
+    windows=_GROWING,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: sales_growth_vs_avg_ratio",
+    definition=Title(
+        ru="Объём продаж против среднего за несколько таких же частей прошлых периодов (обычно трёх); "
+        "периоды до первой продажи считаются нулём.",
+        en="Revenue won against the mean of several comparable previous periods (three unless configured); "
+        "periods before the first sale count as 0.",
+    ),
+    formula="R(w) / mean(R(w′), R(w″), …) - 1 over k previous comparable windows, mean > 0",
 )
 
 OPEN_DEALS_COUNT = Kpi(
@@ -143,7 +227,24 @@ OPEN_DEALS_COUNT = Kpi(
     formula="|{d: sem(d) = P}|",
 )
 
+OPEN_PIPELINE_AMOUNT = Kpi(
+    id="open_pipeline_amount",
+    title=Title(ru="Сумма в работе", en="Open pipeline"),
+    measure=Total(OPEN_DEALS, "amount"),
+    unit=Unit.MONEY,
+    better=Better.NEITHER,
+    grains=OPEN_DEALS_COUNT.grains,
+    windows=NOW,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: open_pipeline_amount",
+    definition=Title(
+        ru="Сумма незакрытых сделок сейчас, в валюте отчёта по сегодняшнему курсу.",
+        en="Amount of deals neither won nor lost at the moment, in the reporting currency at today's rates.",
+    ),
+    formula="Σ amt(d) for d ∈ D, sem(d) = P",
+)
+
 CHAPTER = (
-    REVENUE_WON, DEALS_WON_COUNT, AVG_DEAL_SIZE, AVG_DEAL_SIZE_MEDIAN, NEW_DEALS_COUNT, PLAN_ATTAINMENT_RATIO,
-    OPEN_DEALS_COUNT,
+    REVENUE_WON, DEALS_WON_COUNT, AVG_DEAL_SIZE, AVG_DEAL_SIZE_MEDIAN, REVENUE_PER_CUSTOMER, NEW_DEALS_COUNT,
+    DEALS_LOST_COUNT, REVENUE_LOST, SALES_GROWTH_RATIO, SALES_GROWTH_VS_AVG_RATIO, OPEN_DEALS_COUNT, OPEN_PIPELINE_AMOUNT,
 )  # fmt: skip
