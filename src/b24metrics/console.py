@@ -140,6 +140,7 @@ def doors(*, debug: bool = False) -> Iterator[None]:
 #: Packages that only extras bring, and which extra it is.
 _EXTRAS = {
     "duckdb": "mirror", "pyarrow": "mirror", "sqlglot": "mirror", "pytz": "mirror",
+    "psycopg": "postgres",
     "starlette": "exporter", "uvicorn": "exporter", "prometheus_client": "exporter", "bcrypt": "exporter",
     "cryptography": "sim", "python_multipart": "sim",
     "grafana_foundation_sdk": "grafana", "yaml": "grafana",

@@ -21,7 +21,9 @@
     ├── MirrorError                      the local database
     │   ├── UnreadableMirror             not a mirror, damaged, or made by another program
     │   ├── NewerMirror                  made by a newer version: upgrade
-    │   ├── MirrorBusy                   another process holds the file
+    │   ├── MirrorBusy                   another process holds the file, or the same rows
+    │   │   └── PortalKept               another process keeps this portal: .portal .holder .until
+    │   ├── MirrorAway                   the database server does not answer, or went away in the middle
     │   ├── UnwritableMirror             its directory is missing or forbidden, or the disk is full
     │   └── NothingMirrored              the mirror has no such portal or feed yet: sync first
     └── CalendarError (ValueError)       a schedule that cannot be meant
@@ -34,6 +36,7 @@ host and user id.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 
@@ -209,7 +212,21 @@ class NewerMirror(MirrorError):
 
 
 class MirrorBusy(MirrorError):
-    """Another process holds the file."""
+    """Another process holds the file, or was changing the same rows."""
+
+
+class PortalKept(MirrorBusy):
+    """Another process keeps the mirror of this portal up to date. ``portal``, ``holder``; ``until``: when its lease lapses."""
+
+    def __init__(self, message: str, *, portal: str, holder: str = "", until: datetime | None = None) -> None:
+        super().__init__(message)
+        self.portal = portal
+        self.holder = holder
+        self.until = until
+
+
+class MirrorAway(MirrorError):
+    """The database server does not answer, or went away in the middle; what was committed stays."""
 
 
 class UnwritableMirror(MirrorError):

@@ -432,7 +432,8 @@ def test_a_second_process_is_told_who_holds_the_mirror(path: Path) -> None:
     store = DuckStore(path)
     code = (
         "import sys\n"
-        "from b24metrics.mirror.stores import DuckStore, MirrorBusy\n"
+        "from b24metrics.errors import MirrorBusy\n"
+        "from b24metrics.mirror.stores import DuckStore\n"
         "for read_only in (True, False):\n"
         "    try: DuckStore(sys.argv[1], read_only=read_only)\n"
         "    except MirrorBusy as error: print(error)\n"
@@ -523,7 +524,8 @@ def test_a_mirror_that_is_being_made_by_two_is_made_once(path: Path) -> None:
     """Whoever comes second finds the file and opens it, or is told who holds it; nobody replaces it."""
     code = (
         "import sys\n"
-        "from b24metrics.mirror.stores import DuckStore, MirrorBusy\n"
+        "from b24metrics.errors import MirrorBusy\n"
+        "from b24metrics.mirror.stores import DuckStore\n"
         "from b24metrics.mirror.schema import DEALS\n"
         "try: DuckStore(sys.argv[1]).upsert(DEALS, [{'portal': 'p', 'id': int(sys.argv[2])}]); print(sys.argv[2])\n"
         "except MirrorBusy: pass\n"

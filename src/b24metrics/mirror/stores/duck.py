@@ -1,8 +1,8 @@
-"""The database that holds the mirror. The only file that knows a database driver.
+"""A mirror in one DuckDB file.
 
-Laws: one writer; a page of rows and its cursor are committed together; sessions speak UTC. A file is either absent or a
-complete mirror: it is made under another name and appears whole. What a person can mend (a missing directory, a full
-disk, another process) is a MirrorError that says how; nothing is damaged by finding out.
+Laws: one writer; sessions speak UTC. A file is either absent or a complete mirror: it is made under another name and
+appears whole. What a person can mend (a missing directory, a full disk, another process) is a MirrorError that says how;
+nothing is damaged by finding out.
 
 Threads: every thread that uses a DuckStore gets a connection of its own, so one may compute while another writes. Each
 statement sees what was committed before it began; inside ``transaction()`` all statements see one such state.
@@ -20,50 +20,17 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 import duckdb
 import pyarrow as pa
 
-from b24metrics.errors import MirrorBusy, MirrorError, NewerMirror, NothingMirrored, UnreadableMirror, UnwritableMirror
+from b24metrics.errors import MirrorBusy, MirrorError, NothingMirrored, UnreadableMirror, UnwritableMirror
 from b24metrics.mirror.rows import page_of_mappings
-from b24metrics.mirror.schema import MIGRATIONS, Table
-
-
-class Store(Protocol):
-    """What the house asks of a database. SQL is DuckDB's dialect; ``?`` marks a parameter."""
-
-    def execute(self, sql: str, params: Sequence[Any] = ()) -> None: ...
-
-    def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]: ...
-
-    def arrow(self, sql: str, params: Sequence[Any] = ()) -> pa.Table: ...
-
-    def load(self, name: str, table: pa.Table) -> None:
-        """Make or replace a temporary table from Arrow."""
-        ...
-
-    def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]] | pa.Table) -> int:
-        """Insert or overwrite by primary key; the last of equal keys wins. Returns the number of rows written.
-
-        Columns that the rows do not name are left alone (NULL in new rows); observed columns keep what they have.
-        Rows are mappings, or an Arrow table made by ``rows.page_of`` (each key once).
-
-        Raises:
-            MirrorError: a value does not fit its column, or the database cannot be written.
-        """
-        ...
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing: an exception takes everything back. Transactions do not nest."""
-        ...
-
-    def checkpoint(self) -> None:
-        """Tidy up after much was written; not inside a transaction."""
-        ...
-
-    def close(self) -> None: ...
+from b24metrics.mirror.schema import Table
+from b24metrics.mirror.stores.parameters import spoken
+from b24metrics.mirror.stores.upsert import upsert_sql
+from b24metrics.mirror.stores.versions import VERSION_TABLE, pending
 
 
 class DuckStore:
@@ -119,15 +86,15 @@ class DuckStore:
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         with self._honest():
-            self._connection.execute(sql, params)
+            self._connection.execute(*spoken(sql, params))
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._honest():
-            return self._connection.execute(sql, params).fetchall()
+            return self._connection.execute(*spoken(sql, params)).fetchall()
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         with self._honest():
-            return self._connection.execute(sql, params).to_arrow_table()
+            return self._connection.execute(*spoken(sql, params)).to_arrow_table()
 
     def load(self, name: str, table: pa.Table) -> None:
         with self._lent(table), self._honest():
@@ -184,22 +151,6 @@ class DuckStore:
             raise
 
 
-def upsert_sql(table: Table, names: tuple[str, ...], source: str) -> str:
-    """INSERT … ON CONFLICT for some columns of a table, reading them from a relation of the same column names."""
-    key = table.primary_key
-
-    def taken(name: str) -> str:
-        if name in table.observed:
-            return f"{name} = CASE WHEN excluded.{name} IS NOT NULL THEN coalesce({table.name}.{name}, excluded.{name}) END"
-        return f"{name} = excluded.{name}"
-
-    changes = ", ".join(taken(name) for name in names if name not in key)
-    return (
-        f"INSERT INTO {table.name} ({', '.join(names)}) SELECT {', '.join(names)} FROM {source} "
-        f"ON CONFLICT ({', '.join(key)}) DO {f'UPDATE SET {changes}' if changes else 'NOTHING'}"
-    )
-
-
 # ---------------------------------------------------------------- opening
 
 
@@ -252,33 +203,15 @@ def _name_it(fresh: Path, path: Path) -> None:
 
 def _migrate(connection: duckdb.DuckDBPyConnection, path: str, *, read_only: bool) -> None:
     tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
-    known = len(MIGRATIONS)
-    found = 0
-    if "b24metrics_schema" in tables:
-        [(found,)] = connection.execute("SELECT coalesce(max(version), 0) FROM b24metrics_schema").fetchall()
-    elif tables:
-        raise UnreadableMirror(
-            f"{path} is a database of another program (it has the table {min(tables)}). "
-            "It was left as it is: name another file for the mirror."
-        )
-    if found > known:
-        raise NewerMirror(
-            f"{path} was written by a newer b24metrics (its tables have version {found}, this one knows {known}). "
-            "Upgrade b24metrics, or name another file.",
-            found=found,
-            known=known,
-        )
-    if read_only and found < known:
-        raise MirrorError(
-            f"{path} was written by an older b24metrics (its tables have version {found}, now {known}). "
-            "Run b24metrics sync once: it brings the mirror up to date."
-        )
-    for version, statements in enumerate(MIGRATIONS[found:], start=found + 1):
+    found: int | None = None
+    if VERSION_TABLE in tables:
+        [(found,)] = connection.execute(f"SELECT coalesce(max(version), 0) FROM {VERSION_TABLE}").fetchall()
+    for version, statements in pending(path, found, tables, read_only=read_only):
         connection.begin()
-        connection.execute("CREATE TABLE IF NOT EXISTS b24metrics_schema (version INTEGER NOT NULL)")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {VERSION_TABLE} (version INTEGER NOT NULL)")
         for statement in statements:
             connection.execute(statement)
-        connection.execute("INSERT INTO b24metrics_schema VALUES (?)", [version])
+        connection.execute(f"INSERT INTO {VERSION_TABLE} VALUES ({version})")
         connection.commit()
 
 
