@@ -28,6 +28,7 @@ from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.frames import Aside, Column, Frame, Places, samples
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import (
+    Book,
     Computed,
     Derived,
     Grain,
@@ -135,12 +136,12 @@ class _Round:
                 for look in aggregates.looks(task.kpi.measure):
                     self._number(look.window or window_id, look.steps)
         self.frames: dict[Cut, Frame] = {}
-        self.plans = PlanBook(
-            ground.store.rows(
-                "SELECT kpi_id, level, subject_id, month, amount FROM plans WHERE portal = ?", [ground.portal]
-            ),
-            ground.scope,
-        )
+        self._books: dict[Book, PlanBook] = {}
+
+    def _book(self, book: Book) -> PlanBook:
+        if book not in self._books:
+            self._books[book] = PlanBook.read(book, self.ground)
+        return self._books[book]
 
     def _number(self, window_id: WindowId, steps: int) -> int:
         if (window_id, steps) not in self._numbers:
@@ -350,12 +351,13 @@ class _Round:
 
     def _plan(self, measure: Plan, numbers: Sequence[int], frame: Frame) -> FloatArray:
         """Plans above 0; NaN where there is none."""
+        book = self._book(measure.book)
         found = np.full((len(numbers), len(frame.keys)), np.nan)
         for row, number in enumerate(numbers):
             for key, position in frame.keys.items():
                 subject = next((part for part in key if isinstance(part, int)), 0)
-                amount = self.plans.amount(measure.kpi_id, frame.cut.grain, subject, self.windows[number])
-                if amount is not None and amount > 0:
+                amount = book.amount(measure.kpi_id, frame.cut.grain, subject, self.windows[number])
+                if amount is not None and (amount > 0 or measure.book is Book.FROZEN):
                     found[row, position] = float(amount)
         return found
 

@@ -314,11 +314,23 @@ class Quantile:
     per: str | None = None
 
 
+class Book(StrEnum):
+    """Where numbers that belong to a month stand."""
+
+    PLANS = "plans"
+    FROZEN = "frozen_values"  # what a KPI was when its month was closed; may be 0 or less
+    INPUTS = "inputs"  # from outside, by kind; labels of a kind are summed
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of another KPI for the whole period of the window, at grain M, D or T; no value without a plan above 0."""
+    """The plan of another KPI for the whole period of the window, at grain M, D or T; no value without a plan above 0.
+
+    ``book``: numbers of other books fold alike. Then ``kpi_id`` names the frozen KPI, or the kind of input.
+    """
 
     kpi_id: str
+    book: Book = Book.PLANS
 
 
 @dataclass(frozen=True, slots=True)
