@@ -34,7 +34,7 @@ from b24metrics.kpi.model import (
     Total,
     WindowId,
 )
-from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.options import KpiOptions, QuoteSource
 from b24metrics.kpi.windows import Window
 
 if TYPE_CHECKING:
@@ -166,7 +166,11 @@ class _Cut:
 
 def _records(ground: Ground, part: str, measure: Listed, window: int, cut: _Cut) -> Iterator[Record]:
     fact = measure.fact
-    kind = ("lead" if ground.classic else "deal") if fact.kind == "request" else fact.kind
+    kind = fact.kind
+    if kind == "request":
+        kind = "lead" if ground.classic else "deal"
+    elif kind == "proposal":
+        kind = "deal" if ground.options.quote_source is QuoteSource.STAGE else "quote"
     conditions, cut_params = cut.conditions()
     conditions = ["s.window_no = ?", *conditions, *([f"({measure.where})"] if measure.where else [])]
     params: list[object] = [window, *cut_params]
@@ -186,7 +190,7 @@ def _records(ground: Ground, part: str, measure: Listed, window: int, cut: _Cut)
         number, value, grouped = "min(c.id)", "1" if value == "1" else f"sum({value})", f" GROUP BY c.{key}"
     rows_sql = f"SELECT {number} AS id, {value} AS contribution FROM {source} WHERE {' AND '.join(conditions)}{grouped}"
     title, titles = "''", ""
-    if kind in {"deal", "lead"}:
+    if kind in {"deal", "lead", "invoice", "quote"}:
         title, titles = "t.title", f" LEFT JOIN {kind}s AS t ON t.portal = ? AND t.id = x.id"
         params.append(ground.portal)
     rows = ground.store.rows(

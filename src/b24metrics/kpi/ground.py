@@ -166,6 +166,9 @@ class Ground:
         needed |= awaited & self.copying
         if "requests" in needed:
             needed = needed - {"requests"} | {"leads" if self.classic else "deals"}
+        if "proposals" in needed:
+            by_stage = self.options.quote_source is QuoteSource.STAGE
+            needed = needed - {"proposals"} | ({"deals", "deal_moves"} if by_stage else {"quotes"})
         return tuple(sorted(needed - self.feeds))
 
     # ------------------------------------------------------------ people and places
@@ -485,6 +488,7 @@ class Ground:
 
     def _lookups(self, made: list[str]) -> None:
         options, scope = self.options, self.scope
+        drafts_are_named = options.invoice_draft_stages is not None
         lists: list[tuple[str, int | None, str | None]] = [
             *(("pipelines", number, None) for number in sorted(options.pipelines or ())),
             *(("no_pipelines", number, None) for number in sorted(options.excluded_pipelines)),
@@ -493,7 +497,8 @@ class Ground:
             *(("origins", None, text) for text in sorted(options.migration_origins)),
             *(("unrecorded_lines", None, text) for text in sorted(options.unrecorded_lines)),
             *(("bots", number, None) for number in sorted(options.chat_bots)),
-            *(("drafts", None, text) for text in sorted(options.invoice_draft_stages or ())),
+            # The empty one says that there is a choice at all, be it none.
+            *(("drafts", None, text) for text in ("", *sorted(options.invoice_draft_stages or ())) if drafts_are_named),
             *(("sent_quotes", None, text) for text in sorted(options.quote_sent_stages)),
             *(("web_sources", None, text) for text in sorted(options.web_sources)),
             *(("particles", None, text.lower()) for text in sorted(options.name_particles)),
@@ -516,6 +521,8 @@ class Ground:
         ]
         self._load("kpi_people", {"manager_id": "int64", "department_id": "int64", "chosen": "bool"}, people, made)
         self._load("kpi_closure", {"department_id": "int64", "ancestor_id": "int64"}, scope.closure, made)
+        sellers = [(m.person.id,) for m in scope.members if m.in_scope and m.person.active]
+        self._load("kpi_sellers", {"manager_id": "int64"}, sellers, made)
         self._rates(made)
         self._days(made)
         self._work_days(made)

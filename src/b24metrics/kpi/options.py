@@ -47,9 +47,12 @@ class Flaw(StrEnum):
 
 #: Words with which a family name may begin in lower case.
 PARTICLES = frozenset(
-    "де ди да дю дер ден ван фон цу тер ла ле аль эль ибн бен оглы de di da do dos du des del della der den van von zu zum "
-    "zur ten ter te la le af av al el ibn ben bin".split()
-)
+    {
+        "де", "ди", "да", "дю", "дер", "ден", "ван", "фон", "цу", "тер", "ла", "ле", "аль", "эль", "ибн", "бен", "оглы",
+        "de", "di", "da", "do", "dos", "du", "des", "del", "della", "der", "den", "van", "von", "zu", "zum", "zur", "ten",
+        "ter", "te", "la", "le", "af", "av", "al", "el", "ibn", "ben", "bin",
+    }
+)  # fmt: skip
 
 
 #: Fields that may be required, by entity and by their names in the portal; user fields may be too where they are copied.
@@ -337,10 +340,10 @@ class KpiOptions:
             wrong.append("pipelines is empty: leave it out to count all of them")
         wrong += [
             f"required_fields.{kind}: {name} is not known; it may be {', '.join(sorted(REQUIRABLE[kind]))}"
-            + ("" if kind == "contact" else " or a user field (UF_…)")
+            " or a user field (UF_…)"
             for kind, names in self.required_fields.items()
             for name in names
-            if name not in REQUIRABLE[kind] and not (name.startswith("UF_") and kind != "contact")
+            if name not in REQUIRABLE[kind] and not name.startswith("UF_")
         ]
         wrong += self._wrong_in_plans() + _wrong_in_scorecard(self.scorecard) + _wrong_in_bonus(self.bonus)
         if wrong:

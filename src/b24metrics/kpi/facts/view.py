@@ -71,7 +71,8 @@ class View:
 
     Attributes:
         name: of the temporary table that it becomes. needs: views that it reads. feeds: those without which its rows mean
-            nothing, by their names in ``feed_state``; "requests" stands for leads or deals, whichever new requests are.
+            nothing, by their names in ``feed_state``; "requests" stands for leads or deals, whichever new requests are,
+            "proposals" for quotes or for deals with their moves, whichever tells.
         waits_for: feeds that it can do without, but not with half of: while their past is being copied there are no rows.
     """
 
