@@ -61,7 +61,9 @@ class Client(Protocol):
         patience: float | None = None,
     ) -> AsyncGenerator[Page[T], None]: ...
 
-    async def batch(self, batch: Batch, *, lane: Lane | None = None) -> Mapping[str, Any]: ...
+    async def batch(
+        self, batch: Batch, *, lane: Lane | None = None, patience: float | None = None
+    ) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,16 @@ class Report:
 
     Attributes:
         at: the portal's time when it began. rows: feed → rows written. errors: feed → why it is not up to date.
+        buried: feed → deletions found. healed: feed → lost records found and fetched. doubts: feed → why what seems to
+        be deleted is not believed.
     """
 
     at: datetime
     rows: Mapping[str, int]
     errors: Mapping[str, str]
+    buried: Mapping[str, int] = field(default_factory=dict)
+    healed: Mapping[str, int] = field(default_factory=dict)
+    doubts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -108,13 +115,13 @@ class Desk:
     # ------------------------------------------------------------ asking
 
     async def ask(
-        self, asked: Mapping[str, Request[Any]], *, lane: Lane | None = None
+        self, asked: Mapping[str, Request[Any]], *, lane: Lane | None = None, patience: float | None = None
     ) -> tuple[Mapping[str, Any], Mapping[str, B24Error]]:
-        """Answers and refusals of a batch, by name."""
+        """Answers and refusals of a batch, by name. ``patience``: seconds to wait for budgets, if not the client's."""
         if not asked:
             return {}, {}
         try:
-            return await self.client.batch(Batch(asked), lane=lane), {}
+            return await self.client.batch(Batch(asked), lane=lane, patience=patience), {}
         except BatchFailed as partly:
             return partly.done, partly.failed
 

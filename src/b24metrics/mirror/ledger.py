@@ -34,9 +34,12 @@ class State:
     backfilled_at: datetime | None = None
     synced_at: datetime | None = None
     row_count: int | None = None
+    reconciled_at: datetime | None = None
     error: str | None = None
 
 
+_WITH_HISTORY = {schema.LEADS.name: 1, schema.DEALS.name: 2, schema.INVOICES.name: 31}
+"""Tables whose records have a stage history → their type in it."""
 _STATE = tuple(State.__dataclass_fields__)
 _RANGE = tuple(Range.__dataclass_fields__)
 
@@ -283,6 +286,55 @@ class Ledger:
                 names = ("portal", *feed.table.columns)
                 self.store.upsert(feed.table, page_of(feed.table, names, [(self.portal, *row) for row in rows]))
             self._state(feed.name, cursor_at=end, synced_at=at, backfilled_at=at, error=None, **self._counted(feed))
+
+    # ------------------------------------------------------------ what a sweep finds
+
+    def keep_found(self, feed: Feed, records: Sequence[Any], at: datetime) -> None:
+        """Records that were lost, or had been taken for deleted: they are here again, and their history with them."""
+        with self.store.transaction():
+            self._follow(feed, self._page(feed, records, at)["id"].to_pylist(), None)
+            self._state(feed.name, **self._counted(feed))
+
+    def bury(self, feed: Feed, ids: Sequence[int], at: datetime) -> None:
+        """Tombstones for records that the portal has no more; what belonged to them goes along."""
+        with self.store.transaction():
+            self.store.load("gone", pa.table({"id": pa.array(ids, pa.int64())}))
+            where, params = self._of(feed)
+            near = [min(ids), max(ids)]
+            self.store.execute(
+                f"""UPDATE {feed.table.name} SET deleted_at = ? WHERE {where} AND deleted_at IS NULL
+                AND id BETWEEN ? AND ? AND id IN (SELECT id FROM gone)""",
+                [at, *params, *near],
+            )
+            owed = [(one.table.name, one.kind.owner, one.within) for one in feed.owes if isinstance(one.kind, Attached)]
+            parts = [(part.table.name, part.owner, part.within) for part in feed.parts]
+            for table, owner, within in (*parts, *owed):
+                conditions = " AND ".join(f"{name} = ?" for name in ("portal", *within))
+                self.store.execute(
+                    f"""DELETE FROM {table} WHERE {conditions} AND {owner} BETWEEN ? AND ?
+                    AND {owner} IN (SELECT id FROM gone)""",
+                    [self.portal, *within.values(), *near],
+                )
+            for one in feed.owes:
+                self.store.execute(
+                    "DELETE FROM owed WHERE portal = ? AND feed = ? AND owner_id IN (SELECT id FROM gone)",
+                    [self.portal, one.name],
+                )
+            self._follow(feed, ids, at)
+            self._state(feed.name, **self._counted(feed))
+
+    def _follow(self, feed: Feed, ids: Sequence[int], deleted_at: datetime | None) -> None:
+        """The stage history of records is deleted, or alive, as they are."""
+        entity_type = _WITH_HISTORY.get(feed.table.name)
+        if entity_type is None or not ids:
+            return
+        self.store.load("owners", pa.table({"id": pa.array(ids, pa.int64())}))
+        state = "NOT NULL" if deleted_at is None else "NULL"
+        self.store.execute(
+            f"""UPDATE stage_moves SET deleted_at = ? WHERE portal = ? AND entity_type_id = ? AND owner_id BETWEEN ? AND ?
+            AND deleted_at IS {state} AND owner_id IN (SELECT id FROM owners)""",
+            [deleted_at, self.portal, entity_type, min(ids), max(ids)],
+        )
 
     def fail(self, feed: str, sentence: str) -> None:
         """Note why a feed could not be brought up to date; everything else of it stays as it was."""

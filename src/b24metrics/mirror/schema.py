@@ -2,7 +2,7 @@
 
 Laws: ``portal`` is the first column of every key; columns are named as entity fields; instants are TIMESTAMPTZ (UTC),
 dates are DATE, money is DECIMAL in its own currency; ``deleted_at`` is the tombstone. Types are spelled so that DuckDB
-and PostgreSQL both read them. A migration is a list of statements; it is never edited after a release, only followed.
+and PostgreSQL both read them. A migration is a file of statements; it is never edited after a release, only followed.
 An observed column keeps the first value that was seen until the portal takes the fact back (says nothing there).
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import resources
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # a table is itself: hashable, although its columns are a map
@@ -573,6 +574,7 @@ FEED_STATE = Table(
         "backfilled_at": "TIMESTAMPTZ",
         "synced_at": "TIMESTAMPTZ",  # portal time of the last complete round
         "row_count": "BIGINT",  # rows in the mirror that are not deleted
+        "reconciled_at": "TIMESTAMPTZ",  # portal time of the last comparison of all ids with the portal's
         "error": "VARCHAR",  # the last failure in one sentence; NULL after a good round
     },
     tombstone=False,
@@ -592,6 +594,36 @@ SYNC_RANGES = Table(
     tombstone=False,
 )
 
+SWEEPS = Table(
+    "sweeps",  # the search for deleted and lost records: how far it is, and what it has found
+    ("feed",),
+    {
+        "feed": "VARCHAR",
+        "begun_at": "TIMESTAMPTZ",  # portal time at which the sweep under way began; NULL when none is
+        "whole": "BOOLEAN",  # it compares everything, not only the newest records
+        "at_id": "BIGINT",  # counts are compared up to here
+        "last_id": "BIGINT",  # and are to be compared up to here
+        "here": "BIGINT",  # rows compared so far: in the mirror
+        "there": "BIGINT",  # and on the portal
+        "gone": "BIGINT",  # rows that seem to be gone
+        "decided": "BOOLEAN",  # whether what seems to be gone is believed
+        "newest_at": "TIMESTAMPTZ",  # when the newest records were last compared
+        "whole_at": "TIMESTAMPTZ",  # when everything was last compared, believed or not
+        "doubted_at": "TIMESTAMPTZ",  # since when more is gone than is believed at once; NULL without doubt
+        "doubt": "VARCHAR",  # that in one sentence
+        "buried": "BIGINT",  # deletions found, ever
+        "healed": "BIGINT",  # lost records found and fetched, ever
+    },
+    tombstone=False,
+)
+
+SWEEP_RANGES = Table(
+    "sweep_ranges",  # ids in which mirror and portal differ and that are still to be looked into: (first_id - 1, last_id]
+    ("feed", "first_id"),
+    {"feed": "VARCHAR", "first_id": "BIGINT", "last_id": "BIGINT", "here": "BIGINT", "there": "BIGINT"},
+    tombstone=False,
+)
+
 OWED = Table(
     "owed",  # what no listing has and is still to be asked for: owners that are new or have changed
     ("feed", "owner_id"),
@@ -600,6 +632,13 @@ OWED = Table(
         "owner_id": "BIGINT",
         "times": "INTEGER",  # how often it was put here: an answer settles only what was owed when it was asked for
     },
+    tombstone=False,
+)
+
+LEASES = Table(
+    "leases",  # which process keeps a portal's mirror up to date, where several can (``mirror.lease``)
+    (),
+    {"holder": "VARCHAR", "renewed_at": "TIMESTAMPTZ", "until": "TIMESTAMPTZ"},  # by the database's clock
     tombstone=False,
 )
 
@@ -613,9 +652,23 @@ UNREAD_RECORDS = Table(
 TABLES: tuple[Table, ...] = (
     PORTALS, DEALS, LEADS, STAGE_MOVES, ACTIVITIES, ACTIVITY_BINDINGS, PHONE_CALLS, USERS, USER_DEPARTMENTS,
     DEPARTMENTS, STATUSES, PIPELINES, CURRENCIES, DEAL_CLOSINGS, ABSENCES, PLANS, FEED_STATE,
-    SYNC_RANGES, UNREAD_RECORDS, OWED, QUOTES, INVOICES, PAYMENTS, PRODUCT_ROWS, CONTACTS, COMPANIES, CLIENT_KEYS, TASKS,
-    SCHEDULES, ASSIGNMENTS, DEAL_CHANGES, QUOTE_MOVES, DEPARTMENT_CHANGES, RATES, FROZEN_VALUES, INPUTS,
+    SYNC_RANGES, SWEEPS, SWEEP_RANGES, UNREAD_RECORDS, OWED, LEASES, QUOTES, INVOICES, PAYMENTS, PRODUCT_ROWS, CONTACTS,
+    COMPANIES, CLIENT_KEYS, TASKS, SCHEDULES, ASSIGNMENTS, DEAL_CHANGES, QUOTE_MOVES, DEPARTMENT_CHANGES, RATES, FROZEN_VALUES, INPUTS,
 )  # fmt: skip
 
-#: Forward only; number n+1 is the statements at index n. Version 1 is the tables above as first released.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (tuple(table.ddl() for table in TABLES),)
+
+def _statements(text: str) -> tuple[str, ...]:
+    """The statements of a migration: each ends with a semicolon at the end of a line; ``--`` begins a comment line."""
+    code = "\n".join(line for line in text.splitlines() if not line.startswith("--"))
+    return tuple(stripped for part in code.split(";\n") if (stripped := part.strip().rstrip(";")))
+
+
+def _migrations() -> tuple[tuple[str, ...], ...]:
+    folder = resources.files("b24metrics.mirror") / "migrations"
+    files = sorted((one for one in folder.iterdir() if one.name.endswith(".sql")), key=lambda one: one.name)
+    return tuple(_statements(one.read_text(encoding="utf-8")) for one in files)
+
+
+#: Forward only; number n+1 is the statements at index n: the files of ``migrations/``, which nobody edits after a release.
+#: What they add up to is the tables above (a house test compares them, column by column); ``make migration`` writes the next.
+MIGRATIONS: tuple[tuple[str, ...], ...] = _migrations()

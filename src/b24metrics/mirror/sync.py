@@ -10,20 +10,22 @@ Backfill and rounds may run side by side: from the moment a backfill is planned,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from b24metrics.clock import Clock, SystemClock
 from b24metrics.errors import ConfigError, NothingMirrored
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.backfill import Backfill, Progress
-from b24metrics.mirror.desk import Client, Desk, Report
+from b24metrics.mirror.census import Census
+from b24metrics.mirror.desk import Client, Desk, Report, Run
 from b24metrics.mirror.feeds import Feed, Reloaded, standard
 from b24metrics.mirror.ledger import Ledger, State
 from b24metrics.mirror.ranges import STREAMS, left
 from b24metrics.mirror.rounds import Rounds
 from b24metrics.mirror.stores import Store
+from b24metrics.mirror.sweep import Findings, Sweep, SweepOptions
 
 __all__ = ["FeedStatus", "Progress", "Report", "Sync", "status", "which_portal"]
 
@@ -36,6 +38,8 @@ class FeedStatus:
         rows: in the mirror, deleted ones not counted. backfilled: its past is complete. pending: rows of the past that
         are still expected, or owners that are still to be asked for. synced_at: portal's time of the last complete round. age_seconds: since then, by ``now``.
         unread: records that could not be read. error: why it is not up to date, or None.
+        reconciled_at: portal's time of the last comparison of all ids. doubt: why what seems to be deleted there is
+        kept here, or None. buried, healed: deletions, and lost records, that comparisons have found so far.
     """
 
     feed: str
@@ -49,6 +53,10 @@ class FeedStatus:
     age_seconds: float | None
     unread: int
     error: str | None
+    reconciled_at: datetime | None = None
+    doubt: str | None = None
+    buried: int = 0
+    healed: int = 0
 
 
 class Sync:
@@ -65,6 +73,7 @@ class Sync:
         on_progress: Callable[[Progress], object] | None = None,
         zone: str | None = None,
         streams: int = STREAMS,
+        sweeps: SweepOptions | None = None,
     ) -> None:
         """Bind a client to a mirror; nothing is asked or written yet.
 
@@ -77,6 +86,7 @@ class Sync:
             on_progress: called in the event loop after every stretch of a backfill.
             zone: the portal's zone, for absences of whole days of people who set none; default UTC.
             streams: walks side by side per feed of a backfill.
+            sweeps: when ids are compared with the portal's, to find what was deleted.
         """
         self.feeds = tuple(standard() if feeds is None else feeds)
         self.portal = portal
@@ -87,6 +97,7 @@ class Sync:
             self._desk, self.feeds, attachments, zone=zone, streams=streams, on_progress=on_progress
         )
         self._rounds = Rounds(self._desk, self.feeds, attachments, zone=zone)
+        self._sweep = Sweep(self._desk, self.feeds, sweeps, zone=zone)
 
     async def catch_up(self) -> Report:
         """Bring a mirror of any age up to date: directories first, then the past, then what has changed meanwhile.
@@ -95,14 +106,18 @@ class Sync:
             as ``backfill``.
         """
         reports = [await self.round(), await self.backfill(), await self.round()]
-        rows: dict[str, int] = {}
-        for report in reports:
-            for feed, written in report.rows.items():
-                rows[feed] = rows.get(feed, 0) + written
-        return Report(reports[0].at, rows, {**reports[1].errors, **reports[2].errors})
+        rows = _sum(report.rows for report in reports)
+        return Report(
+            reports[0].at,
+            rows,
+            {**reports[1].errors, **reports[2].errors},
+            buried=_sum(report.buried for report in reports),
+            healed=_sum(report.healed for report in reports),
+            doubts={**reports[1].doubts, **reports[2].doubts},
+        )
 
     async def backfill(self) -> Report:
-        """Copy the past of every feed, newest first, or go on where an earlier backfill stood.
+        """Copy the past of every feed, newest first, or go on where an earlier backfill stood; then compare the ids.
 
         One request and no rows when there is nothing left to copy. A feed that fails is reported, the others go on; it
         is tried again by the next call. A mirror without directories gets them first, by a round: what is observed in
@@ -113,17 +128,43 @@ class Sync:
             UnwritableMirror, UnreadableMirror: nothing more can be written; what was written stays.
         """
         known = await self._desk.write(self._desk.ledger.states)
-        if not any(feed.name in known for feed in self.feeds if isinstance(feed.kind, Reloaded)):
+        directories = [feed.name for feed in self.feeds if isinstance(feed.kind, Reloaded)]
+        if directories and not any(name in known for name in directories):
             await self._rounds.run()
-        return await self._backfill.run()
+        report = await self._backfill.run()
+        states = await self._desk.write(self._desk.ledger.states)
+        unsure = [
+            feed
+            for feed in self.feeds
+            if feed.name in states and states[feed.name].backfilled_at and not states[feed.name].reconciled_at
+        ]
+        return await self._with_findings(report, lambda run: self._sweep.verify(run, unsure))
 
     async def round(self) -> Report:
         """Bring everything up to date. Feeds whose past has not been planned yet are left to ``backfill``.
 
+        When it is time, a step of the search for deletions follows: a request or two.
+
         Raises:
             as ``backfill``.
         """
-        return await self._rounds.run()
+        return await self._with_findings(await self._rounds.run(), self._sweep.step)
+
+    async def sweep(self) -> Report:
+        """Compare all ids with the portal's now.
+
+        Raises:
+            as ``backfill``.
+        """
+        states = await self._desk.write(self._desk.ledger.states)
+        copied = [feed for feed in self.feeds if feed.name in states and states[feed.name].backfilled_at]
+        report = Report(self._desk.portal_now(), {}, {})
+        return await self._with_findings(report, lambda run: self._sweep.verify(run, copied))
+
+    async def _with_findings(self, report: Report, search: Callable[[Run], Awaitable[Findings]]) -> Report:
+        run = Run(report.at, self._desk.clock.monotonic(), dict(report.rows), dict(report.errors))
+        found = await search(run)
+        return replace(run.report, buried=found.buried, healed=found.healed, doubts=found.doubts)
 
     def status(self) -> list[FeedStatus]:
         """How every feed stands; reads the mirror only."""
@@ -134,6 +175,7 @@ def status(store: Store, portal: str, feeds: Sequence[Feed], now: datetime) -> l
     """How every feed of a portal stands at the instant ``now``. Needs no client: a read-only store will do."""
     ledger = Ledger(store, portal)
     states, ranges, unread, owing = ledger.states(), ledger.ranges(), ledger.unread(), ledger.owing()
+    swept = Census(ledger).standings(feeds)
     found = []
     for feed in feeds:
         state = states.get(feed.name, State(feed.name))
@@ -150,9 +192,21 @@ def status(store: Store, portal: str, feeds: Sequence[Feed], now: datetime) -> l
                 age_seconds=None if state.synced_at is None else (now - state.synced_at).total_seconds(),
                 unread=unread.get(feed.name, 0),
                 error=state.error,
+                reconciled_at=state.reconciled_at,
+                doubt=swept[feed].doubt,
+                buried=swept[feed].buried,
+                healed=swept[feed].healed,
             )
         )
     return found
+
+
+def _sum(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    total: dict[str, int] = {}
+    for one in counts:
+        for name, count in one.items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def which_portal(store: Store, wanted: str | None = None) -> str:

@@ -481,9 +481,14 @@ class AsyncPortal(_Client[httpx.AsyncClient]):
         finally:
             await pages.aclose()
 
-    async def batch(self, batch: Batch | Mapping[str, Request[Any]], *, lane: Lane | None = None) -> dict[str, Any]:
-        """Name → decoded result of requests that travel together. Raises as ``batches.run_batch``."""
-        return await self._run(run_batch(self._line.in_lane(lane), _as_batch(batch)))
+    async def batch(
+        self, batch: Batch | Mapping[str, Request[Any]], *, lane: Lane | None = None, patience: float | None = None
+    ) -> dict[str, Any]:
+        """Name → decoded result of requests that travel together. ``patience``: as in ``pages``.
+
+        Raises as ``batches.run_batch``.
+        """
+        return await self._run(run_batch(self._line.in_lane(lane, patience), _as_batch(batch)))
 
     async def check_up(self, scopes: Collection[str] = SCOPES, methods: Collection[str] = ()) -> Checkup:
         """What the portal says of itself and of us."""
