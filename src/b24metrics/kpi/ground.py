@@ -50,6 +50,7 @@ _NAMED = re.compile(r"\$(\w+)")
 #: Digits behind the point of a rate: exact for every rate quoted per 1, 10, … 1,000,000 units.
 _FACTOR = Decimal("0.000000000001")
 _CLASSIC_MODE, _SIMPLE_MODE = 1, 2
+_EARLIEST, _LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 _DAY_SECONDS = 86_400
 
 
@@ -180,15 +181,27 @@ class Ground:
             "SELECT user_id, department_id FROM user_departments WHERE portal = ? ORDER BY user_id, ordinal, department_id"
         ):
             departments.setdefault(user, []).append(department)
+        moved = self._rows(
+            "SELECT user_id, from_id, to_id FROM department_changes WHERE portal = ? AND changed_at > ? "
+            "ORDER BY changed_at DESC",
+            self.now,
+        )
+        for user, before, after in moved:
+            others = [one for one in departments.get(user, ()) if one not in {before, after}]
+            departments[user] = others if before is None else [before, *others]
         found = self._rows(
             "SELECT id, active, name, last_name, position, employed_on, dismissed_at FROM users "
-            "WHERE portal = ? AND deleted_at IS NULL ORDER BY id"
+            "WHERE portal = ? AND (deleted_at IS NULL OR deleted_at > ?) "
+            "AND (coalesce(registered_at <= ?, TRUE) OR registered_at > ?) ORDER BY id",
+            self.now,
+            self.now,
+            self.seen_until,
         )
         return {
             user: (
                 Person(
                     id=user,
-                    active=active is not False,
+                    active=active is not False or (dismissed_at is not None and dismissed_at > self.now),
                     name=" ".join(part for part in (name, last_name) if part) or str(user),
                     departments=tuple(departments.get(user, ())),
                     position=position or "",
@@ -203,7 +216,9 @@ class Ground:
     def scope(self) -> Scope:
         """Department tree and the sales scope."""
         found = self._rows(
-            "SELECT id, parent_id, name, head_id, sort FROM departments WHERE portal = ? AND deleted_at IS NULL"
+            "SELECT id, parent_id, name, head_id, sort FROM departments "
+            "WHERE portal = ? AND (deleted_at IS NULL OR deleted_at > ?)",
+            self.now,
         )
         tree = DepartmentTree(
             Department(number, parent, name or str(number), head, sort or 0)
@@ -240,8 +255,9 @@ class Ground:
         pipelines = tuple(
             PipelineInfo(number, name or str(number), sort or 0)
             for number, name, sort in self._rows(
-                "SELECT id, name, sort FROM pipelines WHERE portal = ? AND entity_type_id = 2 AND deleted_at IS NULL "
-                "ORDER BY sort, id"
+                "SELECT id, name, sort FROM pipelines WHERE portal = ? AND entity_type_id = 2 "
+                "AND (deleted_at IS NULL OR deleted_at > ?) ORDER BY sort, id",
+                self.now,
             )
             if self._counts(number)
         )
@@ -249,15 +265,18 @@ class Ground:
             StageInfo(stage, name or stage, pipeline or 0, semantics or "P", sort or 0)
             for stage, name, pipeline, semantics, sort in self._rows(
                 "SELECT status_id, name, pipeline_id, semantics, sort FROM statuses "
-                "WHERE portal = ? AND entity_type_id = 2 AND deleted_at IS NULL ORDER BY pipeline_id, sort, status_id"
+                "WHERE portal = ? AND entity_type_id = 2 AND (deleted_at IS NULL OR deleted_at > ?) "
+                "ORDER BY pipeline_id, sort, status_id",
+                self.now,
             )
             if self._counts(pipeline or 0)
         )
         sources = tuple(
             SourceInfo(source, name or source)
             for source, name in self._rows(
-                "SELECT status_id, name FROM statuses WHERE portal = ? AND directory = 'SOURCE' AND deleted_at IS NULL "
-                "ORDER BY sort, status_id"
+                "SELECT status_id, name FROM statuses WHERE portal = ? AND directory = 'SOURCE' "
+                "AND (deleted_at IS NULL OR deleted_at > ?) ORDER BY sort, status_id",
+                self.now,
             )
         )
         return Directory(managers, departments, pipelines, stages, sources)
@@ -466,10 +485,14 @@ class Ground:
             conditions.append("f.happened_at >= ? AND f.happened_at < ?")
             params += [since, bounds[-1] if bounds else since]
         where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+        department, placed = "coalesce(p.department_id, 0)", ""
+        if fact.placed:
+            department = "CASE WHEN p.fixed THEN p.department_id ELSE coalesce(q.counts_for, p.department_id, 0) END"
+            placed = " LEFT JOIN kpi_places AS q ON q.department_id = f.placed_in"
         self.store.execute(
-            f"CREATE OR REPLACE TEMP TABLE {fact.name} AS SELECT f.*{adds}, coalesce(p.department_id, 0) AS department_id, "
+            f"CREATE OR REPLACE TEMP TABLE {fact.name} AS SELECT f.*{adds}, {department} AS department_id, "
             f"{segment} AS segment FROM {source} AS f "
-            f"LEFT JOIN kpi_people AS p ON p.manager_id = f.manager_id{refined}{where}",
+            f"LEFT JOIN kpi_people AS p ON p.manager_id = f.manager_id{placed}{refined}{where}",
             params,
         )
         made.append(fact.name)
@@ -516,10 +539,19 @@ class Ground:
         kinds = [(provider, kind.value) for provider, kind in sorted(options.activity_kinds.items())]
         self._load("kpi_kinds", {"provider_id": "string", "kind": "string"}, kinds, made)
         people = [
-            (m.person.id, m.department_id if m.in_scope else 0, scope.chosen is None or m.person.id in scope.chosen)
+            (
+                m.person.id,
+                m.department_id if m.in_scope else 0,
+                scope.chosen is None or m.person.id in scope.chosen,
+                m.person.id in options.primary_departments,
+            )
             for m in scope.members
         ]
-        self._load("kpi_people", {"manager_id": "int64", "department_id": "int64", "chosen": "bool"}, people, made)
+        columns = {"manager_id": "int64", "department_id": "int64", "chosen": "bool", "fixed": "bool"}
+        self._load("kpi_people", columns, people, made)
+        inside = frozenset(scope.departments)
+        places = [(place, place if place in inside else 0) for place in scope.tree.departments]
+        self._load("kpi_places", {"department_id": "int64", "counts_for": "int64"}, places, made)
         self._load("kpi_closure", {"department_id": "int64", "ancestor_id": "int64"}, scope.closure, made)
         sellers = [(m.person.id,) for m in scope.members if m.in_scope and m.person.active]
         self._load("kpi_sellers", {"manager_id": "int64"}, sellers, made)
@@ -532,10 +564,20 @@ class Ground:
         today = {
             currency: Decimal(rate) / count
             for currency, rate, count in self._rows(
-                "SELECT id, rate, rate_count FROM currencies WHERE portal = ? AND deleted_at IS NULL"
+                "SELECT id, rate, rate_count FROM currencies WHERE portal = ? AND (deleted_at IS NULL OR deleted_at > ?)",
+                self.now,
             )
             if rate and count
         }
+        seen: dict[str, list[tuple[datetime, Decimal]]] = {}
+        for currency, at, rate, count in self._rows(
+            "SELECT currency_id, seen_at, rate, rate_count FROM rates WHERE portal = ? ORDER BY currency_id, seen_at"
+        ):
+            if rate and count:
+                seen.setdefault(currency, []).append((at, Decimal(rate) / count))
+        for currency, quotes in seen.items():
+            if quotes[-1][0] > self.now:  # what a currency was worth before it was first looked at, nobody knows
+                today[currency] = next((rate for at, rate in reversed(quotes) if at <= self.now), quotes[0][1])
         today[self.base_currency] = Decimal(1)
         reporting = today.get(self.currency)
         if reporting is None:
@@ -558,14 +600,24 @@ class Ground:
         ]
         columns = {"rate": "decimal(18, 6)", "rate_count": "int64", "factor": "decimal(24, 12)"}
         self._load("kpi_factors", columns, frozen, made)
+        spans = [
+            (currency, _EARLIEST if not i else at, _LATEST if i + 1 == len(quotes) else quotes[i + 1][0], factor)
+            for currency, quotes in seen.items()
+            for i, (at, rate) in enumerate(quotes)
+            for factor in ((rate / reporting).quantize(_FACTOR),)
+        ]
+        columns = {"currency_id": "string", "since": "instant", "until": "instant", "factor": "decimal(24, 12)"}
+        self._load("kpi_past_rates", columns, spans, made)
 
     def _days(self, made: list[str]) -> None:
         """First instants of the local dates that records name."""
         dates = self._rows(
             "SELECT on_date FROM (SELECT closes_on AS on_date FROM deals WHERE portal = ? "
+            "UNION SELECT from_closes_on FROM deal_changes WHERE portal = ? "
             "UNION SELECT begins_on FROM invoices WHERE portal = ? "
             "UNION SELECT starts_on FROM inputs WHERE portal = ?) AS named "
             "WHERE on_date BETWEEN DATE '1971-01-01' AND DATE '2099-12-31'",
+            self.portal,
             self.portal,
             self.portal,
         )
@@ -576,7 +628,7 @@ class Ground:
     def _work_days(self, made: list[str]) -> None:
         """The company's working time for SQL, calendar 0, from the first record of any history to tomorrow."""
         found = self._rows(
-            "SELECT min(x.at) FROM (SELECT min(created_at) AS at FROM stage_moves WHERE portal = ? "
+            "SELECT min(x.first_at) FROM (SELECT min(created_at) AS first_at FROM stage_moves WHERE portal = ? "
             "UNION ALL SELECT min(created_at) FROM deals WHERE portal = ?) AS x",
             self.portal,
         )

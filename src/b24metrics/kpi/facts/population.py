@@ -2,6 +2,14 @@
 
 from __future__ import annotations
 
+from b24metrics.kpi.facts.past import (
+    DEAL_HANDS_THEN,
+    DEAL_STAGES_THEN,
+    DEAL_TERMS_THEN,
+    LEAD_HANDS_THEN,
+    LEAD_STAGES_THEN,
+    created,
+)
 from b24metrics.kpi.facts.view import View
 
 # A burst spans at most two neighbouring stretches of its own length, so one of them holds half of it: only authors with
@@ -9,14 +17,15 @@ from b24metrics.kpi.facts.view import View
 _BURSTS = """
 WITH stretches AS (
     SELECT created_by_id, CAST(floor(epoch(created_at) / ($burst_seconds + 1)) AS BIGINT) AS stretch
-    FROM {table}
-    WHERE portal = $portal AND deleted_at IS NULL AND created_by_id IS NOT NULL AND created_at IS NOT NULL
+    FROM {table} AS e
+    WHERE e.portal = $portal AND e.deleted_at IS NULL AND e.created_by_id IS NOT NULL AND e.created_at IS NOT NULL
+      AND {there}
     GROUP BY 1, 2
     HAVING 2 * count(*) >= $burst_records
 ), suspects AS (
     SELECT e.id, e.created_by_id, epoch(e.created_at) AS created_seconds
     FROM {table} AS e
-    WHERE e.portal = $portal AND e.deleted_at IS NULL
+    WHERE e.portal = $portal AND e.deleted_at IS NULL AND {there}
       AND EXISTS (
         SELECT 1 FROM stretches AS s
         WHERE s.created_by_id = e.created_by_id
@@ -53,13 +62,31 @@ _NO_TEST_DATA = """
     AND coalesce(e.assigned_by_id, 0) NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_users')
 """
 
-DEAL_BURSTS = View("kpi_deal_bursts", _BURSTS.format(table="deals"), feeds=("deals",))
+DEAL_BURSTS = View("kpi_deal_bursts", _BURSTS.format(table="deals", there=created("e")), feeds=("deals",))
 
-#: F0 of deals (catalogue §2.2). ``amount``: at today's rate.
+#: F0 of deals (catalogue §2.2) as they were at ``$now``. ``amount``: at the rate of that day.
 DEALS = View(
     "kpi_deals",
     f"""
-SELECT e.id, coalesce(e.pipeline_id, 0) AS pipeline_id, e.stage_id, coalesce(e.semantics, 'P') AS semantics,
+WITH told AS (
+    SELECT e.id, e.title, e.created_by_id, e.modified_by_id, e.created_at, e.modified_at, e.probability, e.lead_id,
+        e.company_id, e.contact_id, e.webform_id, e.source_id, e.originator_id, e.origin_id, e.user_fields,
+        coalesce(CASE WHEN s.id IS NULL THEN e.pipeline_id ELSE coalesce(s.pipeline_id, e.pipeline_id) END, 0) AS pipeline_id,
+        CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
+        CASE WHEN s.id IS NULL THEN coalesce(e.semantics, 'P') ELSE s.semantics END AS semantics,
+        CASE WHEN s.id IS NULL THEN e.moved_at ELSE s.moved_at END AS moved_at,
+        CASE WHEN h.id IS NULL THEN e.assigned_by_id ELSE h.manager_id END AS assigned_by_id,
+        CASE WHEN s.id IS NULL THEN e.moved_by_id WHEN h.id IS NULL THEN e.assigned_by_id ELSE h.manager_id END AS moved_by_id,
+        CASE WHEN c.id IS NULL THEN e.opportunity ELSE c.opportunity END AS opportunity,
+        CASE WHEN c.id IS NULL THEN e.currency_id ELSE c.currency_id END AS currency_id,
+        CASE WHEN c.id IS NULL THEN e.closes_on ELSE c.closes_on END AS closes_on
+    FROM deals AS e
+    LEFT JOIN kpi_deal_stages_then AS s ON s.id = e.id
+    LEFT JOIN kpi_deal_hands_then AS h ON h.id = e.id
+    LEFT JOIN kpi_deal_terms_then AS c ON c.id = e.id
+    WHERE e.portal = $portal AND e.deleted_at IS NULL AND NOT coalesce(e.is_recurring, FALSE) AND {created("e")}
+)
+SELECT e.id, e.pipeline_id, e.stage_id, e.semantics,
     e.assigned_by_id AS manager_id, e.created_by_id, e.modified_by_id, e.moved_by_id,
     e.created_at, e.modified_at, e.moved_at, e.closes_on, e.probability, coalesce(e.lead_id, 0) AS lead_id,
     coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id,
@@ -67,24 +94,24 @@ SELECT e.id, coalesce(e.pipeline_id, 0) AS pipeline_id, e.stage_id, coalesce(e.s
     coalesce(nullif(e.currency_id, ''), $base_currency) AS currency,
     coalesce(e.opportunity, 0) AS native_amount, coalesce(e.opportunity, 0) * r.factor AS amount,
     ({_IMPORTED.format(bursts="kpi_deal_bursts")}) AS imported
-FROM deals AS e
+FROM told AS e
 LEFT JOIN kpi_rates AS r ON r.currency_id = coalesce(nullif(e.currency_id, ''), $base_currency)
-WHERE e.portal = $portal AND e.deleted_at IS NULL AND NOT coalesce(e.is_recurring, FALSE)
-  AND {_NO_TEST_DATA}
-  AND ($all_pipelines OR coalesce(e.pipeline_id, 0) IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'pipelines'))
-  AND coalesce(e.pipeline_id, 0) NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_pipelines')
+WHERE {_NO_TEST_DATA}
+  AND ($all_pipelines OR e.pipeline_id IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'pipelines'))
+  AND e.pipeline_id NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_pipelines')
 """,
     feeds=("deals",),
-    needs=(DEAL_BURSTS,),
+    needs=(DEAL_BURSTS, DEAL_STAGES_THEN, DEAL_HANDS_THEN, DEAL_TERMS_THEN),
 )
 
 #: Records created closed (catalogue §2.7), whatever became of them.
 BORN_CLOSED = View(
     "kpi_born_closed",
-    """
+    f"""
 SELECT DISTINCT m.entity_type_id, m.owner_id
 FROM stage_moves AS m
 WHERE m.portal = $portal AND m.deleted_at IS NULL AND m.entity_type_id IN (1, 2) AND m.kind = 1 AND m.semantics IN ('S', 'F')
+    AND {created("m")}
 """,
 )
 
@@ -96,7 +123,7 @@ WITH moves AS (
     FROM stage_moves AS m
     JOIN {owners} AS o ON o.id = m.owner_id
     WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
-      AND o.semantics IN ('S', 'F')
+      AND o.semantics IN ('S', 'F') AND {there}
 ), others AS (
     SELECT owner_id, max(created_at) AS last_at FROM moves WHERE NOT same GROUP BY owner_id
 )
@@ -113,26 +140,45 @@ GROUP BY m.owner_id
 """
 
 #: Closed deals: since when they have stood in their present semantics without a break; NULL where history ends elsewhere.
-DEAL_STAYS = View("kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_type_id=2), needs=(DEALS,))
+DEAL_STAYS = View(
+    "kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_type_id=2, there=created("m")), needs=(DEALS,)
+)
 
-LEAD_BURSTS = View("kpi_lead_bursts", _BURSTS.format(table="leads"), feeds=("leads",))
+LEAD_BURSTS = View("kpi_lead_bursts", _BURSTS.format(table="leads", there=created("e")), feeds=("leads",))
 
-#: F0 of leads.
+#: F0 of leads as they were at ``$now``.
 LEADS = View(
     "kpi_leads",
     f"""
-SELECT e.id, coalesce(e.semantics, 'P') AS semantics, e.assigned_by_id AS manager_id, e.created_by_id,
+WITH told AS (
+    SELECT e.id, e.title, e.created_by_id, e.modified_by_id, e.created_at, e.modified_at, e.webform_id, e.source_id,
+        e.originator_id, e.origin_id, e.user_fields, e.company_id, e.contact_id, e.is_return_customer,
+        CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
+        CASE WHEN s.id IS NULL THEN coalesce(e.semantics, 'P') ELSE s.semantics END AS semantics,
+        CASE WHEN s.id IS NULL THEN e.moved_at ELSE s.moved_at END AS moved_at,
+        CASE WHEN e.closed_at <= $now OR e.closed_at > $seen_until THEN e.closed_at END AS closed_at,
+        CASE WHEN h.id IS NULL THEN e.assigned_by_id ELSE h.manager_id END AS assigned_by_id,
+        CASE WHEN s.id IS NULL THEN e.moved_by_id WHEN h.id IS NULL THEN e.assigned_by_id ELSE h.manager_id END AS moved_by_id
+    FROM leads AS e
+    LEFT JOIN kpi_lead_stages_then AS s ON s.id = e.id
+    LEFT JOIN kpi_lead_hands_then AS h ON h.id = e.id
+    WHERE e.portal = $portal AND e.deleted_at IS NULL AND {created("e")}
+)
+SELECT e.id, e.stage_id, e.semantics, e.assigned_by_id AS manager_id, e.created_by_id,
     e.modified_by_id, e.moved_by_id, e.created_at, e.modified_at, e.moved_at, e.closed_at,
+    coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id,
+    coalesce(e.is_return_customer, FALSE) AS is_return_customer,
     coalesce(e.webform_id, 0) AS webform_id, coalesce(nullif(e.source_id, ''), '(none)') AS source_id,
     ({_IMPORTED.format(bursts="kpi_lead_bursts")}) AS imported
-FROM leads AS e
-WHERE e.portal = $portal AND e.deleted_at IS NULL
-  AND {_NO_TEST_DATA}
+FROM told AS e
+WHERE {_NO_TEST_DATA}
 """,
     feeds=("leads",),
-    needs=(LEAD_BURSTS,),
+    needs=(LEAD_BURSTS, LEAD_STAGES_THEN, LEAD_HANDS_THEN),
 )
 
-LEAD_STAYS = View("kpi_lead_stays", _STAYS.format(owners="kpi_leads", entity_type_id=1), needs=(LEADS,))
+LEAD_STAYS = View(
+    "kpi_lead_stays", _STAYS.format(owners="kpi_leads", entity_type_id=1, there=created("m")), needs=(LEADS,)
+)
 
 #: New requests: leads, or deals that do not come from a lead (catalogue §7.2 "Population"; §19 "Entered by hand").

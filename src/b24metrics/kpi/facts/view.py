@@ -9,7 +9,8 @@ be cut along (``pipeline_id``, ``stage_id``, ``source_id``, ``currency``), then 
 native amount and ``amount`` in the reporting currency, NULL where the currency has no rate.
 
 Tables of the evaluator: ``kpi_lists(list, number, text)`` configured lists; ``kpi_rates(currency_id, factor)`` today's
-rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_days(on_date, starts_at)`` first instant of local
+rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_past_rates(currency_id, since, until, factor)`` what a
+currency was worth; ``kpi_days(on_date, starts_at)`` first instant of local
 dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_work_days`` the company's working time, calendar
 0, for ``worktime.sqltable`` (``working_seconds`` says how).
 """
@@ -95,6 +96,8 @@ class Fact(View):
             ``kpi_windows(window_no, starts_at, ends_at)``, every window that is asked of this fact (half-open; previous and
             fixed ones included; a state's is empty, both bounds being ``$now``), and yields the column ``window_no`` instead
             of ``happened_at``: a row counts in that window alone. ``$since`` is the earliest ``starts_at``.
+        placed: rows say in ``placed_in`` to which department their manager belonged at the time; where that is NULL, or a
+            department that is gone, today's counts (catalogue §2.5 "Membership").
     """
 
     kind: str = ""
@@ -102,6 +105,7 @@ class Fact(View):
     solo: str | None = None
     refine: Refinement | None = None
     windowed: bool = False
+    placed: bool = False
 
     @property
     def dated(self) -> bool:
