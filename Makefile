@@ -10,7 +10,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 DEBIAN := prometheus prometheus-alertmanager chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check fast generate packages clean bench
+.PHONY: help demo test lint types check fast generate migration packages clean bench
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -65,6 +65,9 @@ lint: $(VENV)/.dev  ## ruff, mypy, import floors
 generate: $(VENV)/.dev  ## rebuild the committed files: dashboards, rules, pages of docs/
 	@$(BIN)/b24grafana build
 	@$(BIN)/python docs/generate.py
+
+migration: $(VENV)/.dev  ## write the mirror's next migration from mirror/schema.py
+	@$(BIN)/python docs/migration.py $(FIRST)
 
 clean:  ## remove environment, caches and the demo's data
 	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks

@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from b24metrics.clock import HandClock
+
+if TYPE_CHECKING:  # the server needs packages that most tests do without
+    from tests.postgres import Server
 
 ROOT = Path(__file__).resolve().parent.parent
 IN_CI = os.environ.get("CI", "").lower() == "true"
@@ -53,3 +57,23 @@ def path_of(name: str) -> str:
 def program() -> Callable[[str], str]:
     """``path_of`` for tests that want it as a fixture."""
     return path_of
+
+
+# ---------------------------------------------------------------- both databases
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    """A PostgreSQL server, started when the first test asks for it."""
+    from tests.postgres import running
+
+    with running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def empty_mirror(postgres: Server) -> str:
+    """The PostgreSQL database that fresh mirrors are copied from."""
+    from tests.postgres import template
+
+    return template(postgres)

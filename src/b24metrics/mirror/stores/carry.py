@@ -18,6 +18,12 @@ from b24metrics.mirror.stores.parameters import pieces
 from b24metrics.mirror.stores.patterns import as_postgres
 
 _OURS = re.compile(r"(%\(b24_\d+\)s)")
+_DOUBLE = "CREATE FUNCTION pg_temp.b24_double(%s) RETURNS DOUBLE PRECISION IMMUTABLE STRICT PARALLEL SAFE RETURN %s"
+#: What PostgreSQL must know in each session: a truth value is a number for DuckDB, and for nobody else.
+SESSION = (
+    _DOUBLE % ("BOOLEAN", "CAST(CAST($1 AS INTEGER) AS DOUBLE PRECISION)"),
+    _DOUBLE % ("DOUBLE PRECISION", "$1"),
+)
 #: Stands for the collation that knows letters; replaced by one that the server has.
 LETTERS = "b24_letters"
 
@@ -74,6 +80,8 @@ def _settled(node: exp.Expression, patterns: set[int]) -> exp.Expression:
         case exp.RegexpLike():
             _note_pattern(node, patterns)
             node.set("this", _lettered(node.this))
+        case exp.Cast() if isinstance(node.this, exp.Column) and node.to.is_type("double"):
+            return exp.Dot.build([exp.to_identifier("pg_temp"), exp.func("b24_double", node.this)])
         case exp.ILike() | exp.Lower() | exp.Upper():
             node.set("this", _lettered(node.this))
         case _:

@@ -11,7 +11,7 @@ import re
 from b24metrics.errors import ConfigError
 
 _TOKEN = re.compile(
-    r"\\[pP](?:\{\^?\w+\}|\w)|\\Q.*?\\E|\\x\{[0-9A-Fa-f]+\}|\\.|\(\?P?<\w+>|\(\?[a-zA-Z-]+:?|\[\^?\]?|\]|.", re.DOTALL
+    r"\\[pP](?:\{\^?\w+\}|\w)|\\Q.*?\\E|\\x\{[0-9A-Fa-f]+\}|\\.|\(\?P?<\w+>|\(\?[a-zA-Z-]*[:)]|\[\^?\]?|\]|.", re.DOTALL
 )
 _WORD, _DIGIT, _SPACE = "0-9A-Za-z_", "0-9", r"\t\n\f\r "
 _SETS = {"w": _WORD, "d": _DIGIT, "s": _SPACE}
@@ -47,9 +47,9 @@ def as_postgres(pattern: str) -> str:
         elif piece.startswith("(?") and piece[-1] in ">:" and piece != "(?:" and piece[2] in "P<":
             made.append("(")
         elif piece.startswith("(?") and piece != "(?:":
-            if place or piece.endswith(":") or not set(piece[2:]) <= {"i", "s"}:
+            if place or piece.endswith(":") or not set(piece[2:-1]) <= {"i", "s"}:
                 raise _unknown(piece, pattern)
-            flags = "".join(letter for letter in piece[2:] if letter == "i")
+            flags = "".join(letter for letter in piece[2:-1] if letter == "i")
         else:
             made.append(piece)
     return (f"(?{flags})" if flags else "") + "".join(made)

@@ -35,7 +35,7 @@ from b24metrics.errors import (
 from b24metrics.mirror.rows import page_of_mappings
 from b24metrics.mirror.schema import TABLES, Table
 from b24metrics.mirror.stores import arrows
-from b24metrics.mirror.stores.carry import Carried, carried, parameter
+from b24metrics.mirror.stores.carry import SESSION, carried, parameter
 from b24metrics.mirror.stores.patterns import as_postgres
 from b24metrics.mirror.stores.upsert import upsert_sql
 from b24metrics.mirror.stores.versions import VERSION_TABLE, pending
@@ -112,19 +112,20 @@ class PostgresStore:
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None:
         with self._honest():
-            self._run(self._connection.cursor(), sql, params)
+            self._run(sql, params)
 
     def rows(self, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._honest():
-            cursor = self._connection.cursor()
-            self._run(cursor, sql, params)
-            return cursor.fetchall()
+            return self._run(sql, params).fetchall()
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
         with self._honest():
-            cursor = self._connection.cursor()
-            self._run(cursor, sql, params, binary=True)
-            return arrows.fetch(cursor)
+            connection = self._connection
+            *before, question = self._written(connection, sql, params)
+            for statement in before:
+                connection.execute(statement)
+            # Only the plain cursor brings results in binary, which are decoded three times as fast.
+            return arrows.fetch(psycopg.Cursor(connection).execute(question, binary=True))
 
     def load(self, name: str, table: pa.Table) -> None:
         columns = ", ".join(f'"{field.name}" {arrows.sql_type(field.type)}' for field in table.schema)
@@ -191,14 +192,22 @@ class PostgresStore:
             with suppress(psycopg.Error):
                 session.connection.close()
 
-    def _run(self, cursor: psycopg.Cursor[Any], sql: str, params: Sequence[Any], *, binary: bool = False) -> None:
-        found: Carried = carried(sql, self._letters)
+    def _run(self, sql: str, params: Sequence[Any]) -> psycopg.Cursor[Any]:
+        connection = self._connection
+        cursor = connection.cursor()
+        for statement in self._written(connection, sql, params):
+            cursor.execute(statement)
+        return cursor
+
+    def _written(self, connection: psycopg.Connection[Any], sql: str, params: Sequence[Any]) -> list[bytes]:
+        """The carried statements, with their values as the driver quotes them."""
+        found = carried(sql, self._letters)
         values = {
             parameter(n): as_postgres(value) if n in found.patterns and isinstance(value, str) else _kept(value)
             for n, value in enumerate(params)
         }
-        for statement in found.statements:
-            cursor.execute(statement.encode(), values, binary=binary)
+        cursor = psycopg.ClientCursor(connection)
+        return [cursor.mogrify(statement.encode(), values).encode() for statement in found.statements]
 
     # ------------------------------------------------------------ connections
 
@@ -244,6 +253,7 @@ class PostgresStore:
             cursor_factory=psycopg.ClientCursor,
             prepare_threshold=None,
         )
+        connection.execute("; ".join(SESSION))
         session = _Session(connection, self._generation)
         with self._lock:
             self._sessions.add(session)
