@@ -24,11 +24,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from b24exporter.board import Board, Edition, PortalFacts
 from b24exporter.health import Health
 from b24exporter.layout import Layout
-from b24exporter.render import Family, Publication, Renderer
+from b24exporter.publication import Publication
 from b24exporter.server import bind, make_server
 from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig
 from b24metrics.clock import SystemClock
+from b24metrics.exposition.text import Family, Renderer
 from b24metrics.kpi.model import Snapshot
 
 LABELS = ("manager_id", "department_id", "pipeline_id", "window")

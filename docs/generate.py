@@ -24,11 +24,11 @@ from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from b24exporter.board import Board, Edition, FeedState, PortalFacts
-from b24exporter.collector import WINDOW_REMARK, collect, thresholds
 from b24exporter.health import Health
-from b24exporter.render import Publication
+from b24exporter.publication import Publication
 from b24metrics.clock import HandClock
 from b24metrics.config import Settings
+from b24metrics.exposition.families import WINDOW_REMARK, collect, thresholds
 from b24metrics.kpi.aggregates import facts
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.model import Axis, Better, Chapter, Family, Grain, Kpi, Language, Snapshot, Title, Unit, WindowId

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from b24exporter.board import Board
-from b24exporter.collector import thresholds
 from b24exporter.daemon import Daemon, RoundOptions
 from b24exporter.health import Health
 from b24exporter.layout import LAYOUT
@@ -28,6 +27,7 @@ from b24exporter.webconfig import WebConfig
 from b24metrics.clock import Clock
 from b24metrics.config import Settings
 from b24metrics.errors import PortalFault, TryLater, Unreachable
+from b24metrics.exposition.families import thresholds
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from b24exporter.render import Publication
+from b24exporter.publication import Publication
 from b24metrics.kpi.model import Snapshot, Title
 
 _STARTING = Title("запускаемся", "starting")

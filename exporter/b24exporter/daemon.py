@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from b24exporter.board import Board, Edition, FeedState, PortalFacts
-from b24exporter.collector import collect
+from b24exporter.publication import Publication
 from b24exporter.push import Bell
-from b24exporter.render import Family, Publication, Renderer, fit
 from b24metrics.clock import Clock
 from b24metrics.errors import B24Error, MirrorError
+from b24metrics.exposition.families import collect
+from b24metrics.exposition.text import Family, Renderer, fit
 from b24metrics.kpi.model import Kpi, Snapshot, Title
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from b24exporter.board import Board
-from b24exporter.render import Family, Renderer
 from b24metrics.clock import Clock
+from b24metrics.exposition.text import Family, Renderer
 from b24metrics.portal.limits import GateStats
 
 

@@ -16,11 +16,11 @@ from importlib.resources import files
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from b24exporter.board import Board, Edition, FeedState
-from b24exporter.collector import clean
 from b24exporter.layout import Layout
 from b24exporter.markup import Content, Node, document, el
 from b24exporter.phrases import FEEDS, SAID, WINDOWS
 from b24exporter.wording import NOTHING, age, grouped, moment, percent, shown
+from b24metrics.exposition.families import clean
 from b24metrics.kpi.model import MANAGER, Kpi, Language, Sample, Unit, WindowId
 
 #: Seconds between two reloads by the browser itself.

@@ -26,10 +26,10 @@ from b24exporter.health import Health
 from b24exporter.layout import Layout
 from b24exporter.page import STYLE_SOURCE, landing_page, plain_page
 from b24exporter.push import Push
-from b24exporter.render import CONTENT_TYPE
 from b24exporter.webconfig import WebConfig
 from b24metrics.clock import Clock
 from b24metrics.errors import ConfigError
+from b24metrics.exposition.text import CONTENT_TYPE
 from b24metrics.kpi.model import Grain, Language, Sample, Snapshot, WindowId
 
 log = logging.getLogger(__name__)

@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from b24exporter.collector import collect
-from b24exporter.render import Renderer
+from b24metrics.exposition.families import collect
+from b24metrics.exposition.text import Renderer
 from tests.exporter.toy import KPIS, a_board, a_snapshot, an_edition
 
 pytestmark = pytest.mark.real

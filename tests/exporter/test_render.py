@@ -11,7 +11,8 @@ from collections.abc import Callable
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from b24exporter.render import Family, Publication, Renderer, fit, number
+from b24exporter.publication import Publication
+from b24metrics.exposition.text import Family, Renderer, fit, number
 
 DEALS = Family(
     name="b24_deals_won",

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from b24exporter.board import Board, Edition, FeedState, PortalFacts
 from b24exporter.layout import Layout
-from b24exporter.render import Publication
+from b24exporter.publication import Publication
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.model import (
     ALL,

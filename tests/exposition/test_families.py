@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from b24exporter.collector import clean, collect
 from b24exporter.health import Health
-from b24exporter.render import Renderer
 from b24metrics.clock import HandClock
+from b24metrics.exposition.families import clean, collect
+from b24metrics.exposition.text import Renderer
 from b24metrics.kpi.model import MANAGER, OWN, Directory, ManagerInfo, Sample, WindowId
 from tests.exporter.toy import HOSTILE, KPIS, RESPONSE, REVENUE, a_board, a_snapshot, an_edition
 

@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from b24exporter.render import Family, LabelValues
+from b24metrics.exposition.text import Family, LabelValues
 from b24metrics.kpi.model import Directory, Interval, Kpi, Snapshot, WindowId
 from b24metrics.kpi.model import Family as Declared
 from b24metrics.kpi.options import KpiOptions

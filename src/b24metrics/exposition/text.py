@@ -1,4 +1,4 @@
-"""Families of series → text format 0.0.4 → bytes on the shelf, once per round.
+"""Families of series → text: format 0.0.4 for scrapes, OpenMetrics with moments for histories.
 
 Laws: the same families give the same bytes, whatever order they come in; a series is printed once, because series are
 the keys of a mapping. Escaped prefixes (everything left of the value) are kept between rounds: they change only when a
@@ -8,18 +8,11 @@ Source: Prometheus, "Exposition formats", text format 0.0.4.
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 #: Media type of the text; every Prometheus takes it, whatever it asked for.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-#: Level 6 packs a body of 100k series in a fifth of a second; level 9 takes three times as long for 4 % less.
-GZIP_LEVEL = 6
-
-#: zlib's window bits that ask for a gzip wrapper instead of a bare deflate stream.
-GZIP_WINDOW = 31
 
 #: Integers up to here are exact in a float, so that ``7.0`` may be written as ``7``.
 EXACT = 2.0**53
@@ -116,27 +109,3 @@ class Renderer:
             return old
         name, labels = key
         return {values: old.get(values) or prefix(name, labels, values) for values in sorted(series)}
-
-
-class Publication:
-    """One round's text, plain and packed, ready to be sent; live counters are put behind it without packing it again.
-
-    The compressor is kept, not only its output: a copy of it packs the counters into the same gzip member. A second
-    member would be read by Prometheus, but not by curl.
-    """
-
-    __slots__ = ("_head", "_packer", "body")
-
-    def __init__(self, body: bytes) -> None:
-        self.body = body
-        self._packer = zlib.compressobj(GZIP_LEVEL, zlib.DEFLATED, GZIP_WINDOW)
-        self._head = self._packer.compress(body) + self._packer.flush(zlib.Z_SYNC_FLUSH)
-
-    def plain(self, own: bytes) -> tuple[bytes, bytes]:
-        """Two pieces to be sent one after the other; ``own`` is text format with its final newline, or empty."""
-        return self.body, own
-
-    def packed(self, own: bytes) -> tuple[bytes, bytes]:
-        """The same as one gzip member."""
-        packer = self._packer.copy()
-        return self._head, packer.compress(own) + packer.flush()

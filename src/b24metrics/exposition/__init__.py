@@ -1,0 +1,1 @@
+"""Snapshots as metric families, and families as text that Prometheus reads."""
