@@ -19,6 +19,8 @@ import httpx
 import pytest
 
 from b24metrics.clock import HandClock
+from b24metrics.mirror.options import PHONE_PATTERN
+from b24metrics.mirror.phones import client_phone_key, email_key
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.mirror.sync import Sync
 from b24metrics.portal.client import AsyncPortal
@@ -55,9 +57,36 @@ PORTAL_SIDE = {
         SELECT ID, TITLE, STATUS_ID, STATUS_SEMANTIC_ID, OPPORTUNITY, CURRENCY_ID, ASSIGNED_BY_ID, CREATED_BY_ID,
             to_timestamp(DATE_CREATE), to_timestamp(DATE_MODIFY), to_timestamp(DATE_CLOSED), SOURCE_ID, IS_RETURN_CUSTOMER
         FROM lead ORDER BY ID""",
+    "quotes": """
+        SELECT ID, TITLE, STATUS_ID, OPPORTUNITY, CURRENCY_ID, ASSIGNED_BY_ID, CREATED_BY_ID, MODIFY_BY_ID,
+            to_timestamp(DATE_CREATE), to_timestamp(DATE_MODIFY), BEGINDATE, CLOSEDATE, CLOSED, LEAD_ID, DEAL_ID,
+            nullif(COMPANY_ID, 0), nullif(CONTACT_ID, 0) FROM quote ORDER BY ID""",
+    "invoices": """
+        SELECT ID, TITLE, CATEGORY_ID, STAGE_ID, OPPORTUNITY, CURRENCY_ID, ASSIGNED_BY_ID, CREATED_BY_ID, MODIFY_BY_ID,
+            MOVED_BY_ID, to_timestamp(DATE_CREATE), to_timestamp(DATE_MODIFY), to_timestamp(MOVED_TIME), BEGINDATE,
+            CLOSEDATE, PARENT_ID_2, PARENT_ID_7, nullif(COMPANY_ID, 0), nullif(CONTACT_ID, 0) FROM invoice ORDER BY ID""",
+    "payments": """
+        SELECT ID, OWNER_TYPE_ID, OWNER_ID, PAID, to_timestamp(DATE_PAID), SUM, CURRENCY FROM payment
+        WHERE OWNER_TYPE_ID = 31 AND OWNER_ID IN (SELECT ID FROM invoice) ORDER BY ID""",
+    "product_rows": """
+        SELECT OWNER_ID, ID, nullif(PRODUCT_ID, 0), PRODUCT_NAME, QUANTITY::DECIMAL(18, 4), PRICE::DECIMAL(18, 4), MEASURE_CODE
+        FROM product_row WHERE OWNER_TYPE = 'D' AND OWNER_ID IN (SELECT ID FROM deal WHERE STAGE_SEMANTIC_ID = 'S')
+        ORDER BY OWNER_ID, ID""",
+    "contacts": rf"""
+        SELECT ID, NAME, LAST_NAME, TYPE_ID, ASSIGNED_BY_ID, CREATED_BY_ID, to_timestamp(DATE_CREATE),
+            to_timestamp(DATE_MODIFY), SOURCE_ID, nullif(COMPANY_ID, 0), LEAD_ID, ORIGINATOR_ID, ORIGIN_ID, HAS_PHONE,
+            HAS_EMAIL, coalesce(HAS_IMOL, FALSE), coalesce(regexp_matches(COMMENTS, '{PHONE_PATTERN}'), FALSE) FROM contact ORDER BY ID""",
+    "companies": """
+        SELECT ID, TITLE, COMPANY_TYPE, INDUSTRY, ASSIGNED_BY_ID, CREATED_BY_ID, to_timestamp(DATE_CREATE),
+            to_timestamp(DATE_MODIFY), LEAD_ID, IS_MY_COMPANY, ORIGINATOR_ID, ORIGIN_ID, HAS_PHONE, HAS_EMAIL
+        FROM company ORDER BY ID""",
+    "tasks": """
+        SELECT ID, TITLE, STATUS, CREATED_BY, RESPONSIBLE_ID, to_timestamp(CREATED_DATE), to_timestamp(CHANGED_DATE),
+            to_timestamp(CLOSED_DATE), to_timestamp(DEADLINE), CASE MARK WHEN 'P' THEN TRUE WHEN 'N' THEN FALSE END,
+            nullif(GROUP_ID, 0), PARENT_ID FROM task ORDER BY ID""",
     "stage_moves": """
         SELECT ENTITY_TYPE_ID, ID, TYPE_ID, OWNER_ID, to_timestamp(CREATED_TIME), CATEGORY_ID, STAGE_ID, STAGE_SEMANTIC_ID
-        FROM stage_history WHERE ENTITY_TYPE_ID IN (1, 2) ORDER BY ENTITY_TYPE_ID, ID""",
+        FROM stage_history WHERE ENTITY_TYPE_ID IN (1, 2, 31) ORDER BY ENTITY_TYPE_ID, ID""",
     "activities": """
         SELECT ID, OWNER_TYPE_ID, OWNER_ID, TYPE_ID, PROVIDER_ID, PROVIDER_TYPE_ID, DIRECTION, COMPLETED, STATUS,
             to_timestamp(CREATED), to_timestamp(LAST_UPDATED), to_timestamp(START_TIME), to_timestamp(END_TIME),
@@ -82,7 +111,7 @@ PORTAL_SIDE = {
                 WHEN 'apology' THEN 'F' END, 'P') END
         FROM status ORDER BY ENTITY_ID, STATUS_ID""",
     "pipelines": """
-        SELECT ENTITY_TYPE_ID, ID, NAME, SORT, IS_DEFAULT FROM category WHERE ENTITY_TYPE_ID = 2 ORDER BY ID""",
+        SELECT ENTITY_TYPE_ID, ID, NAME, SORT, IS_DEFAULT FROM category WHERE ENTITY_TYPE_ID IN (2, 31) ORDER BY ENTITY_TYPE_ID, ID""",
     "currencies": "SELECT CURRENCY, AMOUNT, AMOUNT_CNT, BASE FROM currency ORDER BY CURRENCY",
 }
 
@@ -95,6 +124,30 @@ MIRROR_SIDE = {
     "leads": """
         SELECT id, title, stage_id, semantics, opportunity, currency_id, assigned_by_id, created_by_id, created_at,
             modified_at, closed_at, source_id, is_return_customer FROM leads WHERE deleted_at IS NULL ORDER BY id""",
+    "quotes": """
+        SELECT id, title, stage_id, opportunity, currency_id, assigned_by_id, created_by_id, modified_by_id, created_at,
+            modified_at, begins_on, closes_on, closed, lead_id, deal_id, company_id, contact_id FROM quotes
+        WHERE deleted_at IS NULL ORDER BY id""",
+    "invoices": """
+        SELECT id, title, pipeline_id, stage_id, opportunity, currency_id, assigned_by_id, created_by_id, modified_by_id,
+            moved_by_id, created_at, modified_at, moved_at, begins_on, due_on, deal_id, quote_id, company_id, contact_id
+        FROM invoices WHERE deleted_at IS NULL ORDER BY id""",
+    "payments": """
+        SELECT id, owner_type_id, owner_id, paid, paid_at, amount, currency_id FROM payments
+        WHERE owner_id IN (SELECT id FROM invoices WHERE deleted_at IS NULL) ORDER BY id""",
+    "product_rows": """
+        SELECT owner_id, id, product_id, product_name, quantity, price, measure_code FROM product_rows
+        WHERE owner_id IN (SELECT id FROM deals WHERE semantics = 'S' AND deleted_at IS NULL) ORDER BY owner_id, id""",
+    "contacts": """
+        SELECT id, name, last_name, type_id, assigned_by_id, created_by_id, created_at, modified_at, source_id, company_id,
+            lead_id, originator_id, origin_id, has_phone, has_email, has_messenger, phone_in_comment FROM contacts
+        WHERE deleted_at IS NULL ORDER BY id""",
+    "companies": """
+        SELECT id, title, type_id, industry, assigned_by_id, created_by_id, created_at, modified_at, lead_id, is_my_company,
+            originator_id, origin_id, has_phone, has_email FROM companies WHERE deleted_at IS NULL ORDER BY id""",
+    "tasks": """
+        SELECT id, title, status, created_by_id, responsible_id, created_at, modified_at, closed_at, deadline_at, good,
+            group_id, parent_id FROM tasks WHERE deleted_at IS NULL ORDER BY id""",
     "stage_moves": """
         SELECT entity_type_id, id, kind, owner_id, created_at, pipeline_id, stage_id, semantics FROM stage_moves
         WHERE deleted_at IS NULL ORDER BY entity_type_id, id""",
@@ -115,7 +168,8 @@ MIRROR_SIDE = {
         SELECT directory, status_id, name, sort, semantics FROM statuses WHERE deleted_at IS NULL
         ORDER BY directory, status_id""",
     "pipelines": """
-        SELECT entity_type_id, id, name, sort, is_default FROM pipelines WHERE deleted_at IS NULL ORDER BY id""",
+        SELECT entity_type_id, id, name, sort, is_default FROM pipelines WHERE deleted_at IS NULL
+        ORDER BY entity_type_id, id""",
     "currencies": "SELECT id, rate, rate_count, is_base FROM currencies WHERE deleted_at IS NULL ORDER BY id",
 }
 
@@ -234,7 +288,38 @@ def difference(data: Data, store: DuckStore) -> dict[str, tuple[list[Any], list[
                 [row for row in portal if row not in here][:3],
                 [row for row in mirror if row not in there][:3],
             )
+    if keys_there(data) != (here := keys_here(store)):
+        there = keys_there(data)
+        differing["client_keys"] = (sorted(there - here)[:3], sorted(here - there)[:3])
     return differing
+
+
+def keys_there(data: Data) -> set[tuple[int, int, str, str]]:
+    """What the mirror may know of phones and addresses on the portal."""
+    rows = data.rows(
+        """SELECT ENTITY_TYPE_ID, ELEMENT_ID, TYPE_ID, VALUE FROM multifield WHERE TYPE_ID IN ('PHONE', 'EMAIL') AND (
+        ENTITY_TYPE_ID = 1 AND ELEMENT_ID IN (SELECT ID FROM lead)
+        OR ENTITY_TYPE_ID = 3 AND ELEMENT_ID IN (SELECT ID FROM contact)
+        OR ENTITY_TYPE_ID = 4 AND ELEMENT_ID IN (SELECT ID FROM company))"""
+    )
+    keys = set()
+    for kind, owner, what, value in rows:
+        key = (client_phone_key if what == "PHONE" else email_key)(str(value))
+        if key is not None:
+            keys.add((int(str(kind)), int(str(owner)), str(what).lower(), key))
+    return keys
+
+
+def keys_here(store: DuckStore) -> set[tuple[int, int, str, str]]:
+    """Keys of clients that are alive."""
+    return set(
+        store.rows(
+            """SELECT entity_type_id, entity_id, kind, key FROM client_keys AS held WHERE EXISTS (
+            SELECT 1 FROM leads WHERE held.entity_type_id = 1 AND id = held.entity_id AND deleted_at IS NULL
+            UNION ALL SELECT 1 FROM contacts WHERE held.entity_type_id = 3 AND id = held.entity_id AND deleted_at IS NULL
+            UNION ALL SELECT 1 FROM companies WHERE held.entity_type_id = 4 AND id = held.entity_id AND deleted_at IS NULL)"""
+        )
+    )
 
 
 def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:
@@ -254,7 +339,8 @@ def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:
         AS v(CURRENCY, AMOUNT_CNT, AMOUNT, BASE, FULL_NAME)"""
     )
     data.execute(
-        """INSERT INTO category BY NAME SELECT * FROM (VALUES (2, 0, 'Общая', 100, TRUE), (2, 3, 'Сервис', 200, FALSE))
+        """INSERT INTO category BY NAME SELECT * FROM (VALUES (2, 0, 'Общая', 100, TRUE), (2, 3, 'Сервис', 200, FALSE),
+        (31, 4, 'Счета', 100, TRUE))
         AS v(ENTITY_TYPE_ID, ID, NAME, SORT, IS_DEFAULT)"""
     )
     data.execute(
@@ -262,7 +348,10 @@ def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:
         ('DEAL_STAGE', 'NEW', 'Новая', 10, NULL, 'process'), ('DEAL_STAGE', 'WON', 'Выиграна', 20, 'S', 'success'),
         ('DEAL_STAGE', 'LOSE', 'Отказ', 30, 'F', 'failure'), ('DEAL_STAGE', 'APOLOGY', 'Анализ', 40, NULL, 'apology'),
         ('DEAL_STAGE_3', 'C3:NEW', 'Новая', 10, NULL, NULL), ('STATUS', 'NEW', 'Новый', 10, NULL, 'process'),
-        ('SOURCE', 'CALL', 'Звонок', 10, NULL, NULL)) AS v(ENTITY_ID, STATUS_ID, NAME, SORT, SEMANTICS, EXTRA_SEMANTICS)"""
+        ('SOURCE', 'CALL', 'Звонок', 10, NULL, NULL), ('QUOTE_STATUS', 'DRAFT', 'Черновик', 10, NULL, 'process'),
+        ('QUOTE_STATUS', 'APPROVED', 'Принято', 20, NULL, 'success'),
+        ('SMART_INVOICE_STAGE_4', 'DT31_4:S', 'Отправлен', 10, NULL, NULL),
+        ('SMART_INVOICE_STAGE_4', 'DT31_4:P', 'Оплачен', 20, 'S', NULL)) AS v(ENTITY_ID, STATUS_ID, NAME, SORT, SEMANTICS, EXTRA_SEMANTICS)"""
     )
     data.execute(
         f"""INSERT INTO lead BY NAME SELECT (range + 1) * {gap} AS ID, 'Lead ' || range AS TITLE, 'NEW' AS STATUS_ID,
@@ -278,7 +367,9 @@ def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:
         CASE range % 4 WHEN 0 THEN 0 ELSE range END AS COMPANY_ID, range + 5 AS CONTACT_ID,
         CASE range % 2 WHEN 0 THEN (range + 1) * {gap} END AS LEAD_ID FROM range({size})"""
     )
-    for entity_type, moves in ((2, 3), (1, 1)):
+    _furnish_papers(data, now, size=size, gap=gap)
+    _furnish_clients(data, now, size=size, gap=gap)
+    for entity_type, moves in ((2, 3), (1, 1), (31, 1)):
         data.execute(
             f"""INSERT INTO stage_history BY NAME SELECT {entity_type} AS ENTITY_TYPE_ID, (range + 1) * {gap} AS ID,
             1 + range % 3 AS TYPE_ID, (1 + range % {size}) * {gap} AS OWNER_ID, {now} - range * 600 AS CREATED_TIME,
@@ -302,6 +393,65 @@ def furnish(data: Data, now: int, *, size: int = 40, gap: int = 3) -> None:
         ['200', '304', '603-S'][1 + range % 3] AS CALL_FAILED_CODE, 1 + range % 4 AS CALL_TYPE,
         ['LEAD', 'CONTACT', 'COMPANY'][1 + range % 3] AS CRM_ENTITY_TYPE, range + 1 AS CRM_ENTITY_ID,
         range + 1 AS CRM_ACTIVITY_ID FROM range({size})"""
+    )
+
+
+def _furnish_papers(data: Data, now: int, *, size: int, gap: int) -> None:
+    """Quotes, invoices, payments, product rows and tasks."""
+    data.execute(
+        f"""INSERT INTO quote BY NAME SELECT (range + 1) * {gap} AS ID, 'Quote ' || range AS TITLE,
+        ['DRAFT', 'APPROVED'][1 + range % 2] AS STATUS_ID, range * 70 + 0.5 AS OPPORTUNITY, 1 + range % 9 AS ASSIGNED_BY_ID,
+        {now} - range * 7200 - 60 AS DATE_CREATE, {now} - range * 3600 AS DATE_MODIFY, DATE '2025-02-01' AS BEGINDATE,
+        (range + 1) * {gap} AS DEAL_ID, range + 5 AS CONTACT_ID FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO invoice BY NAME SELECT (range + 1) * {gap} AS ID, 'Invoice ' || range AS TITLE, 4 AS CATEGORY_ID,
+        ['DT31_4:S', 'DT31_4:P'][1 + range % 2] AS STAGE_ID, range * 50 AS OPPORTUNITY,
+        CASE range % 5 WHEN 1 THEN 'KZT' ELSE 'RUB' END AS CURRENCY_ID, 1 + range % 9 AS ASSIGNED_BY_ID,
+        {now} - range * 7200 - 60 AS DATE_CREATE, {now} - range * 3600 AS DATE_MODIFY, {now} - range * 3600 AS MOVED_TIME,
+        DATE '2025-02-01' AS BEGINDATE, DATE '2025-02-11' AS CLOSEDATE, (range + 1) * {gap} AS PARENT_ID_2
+        FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO payment BY NAME SELECT (range + 1) * {gap} AS ID, 31 AS OWNER_TYPE_ID,
+        (1 + range // 2) * {gap} AS OWNER_ID, range % 4 > 1 AS PAID,
+        CASE WHEN range % 4 > 1 THEN {now} - range * 60 END AS DATE_PAID, range * 25 AS SUM,
+        CASE range % 5 WHEN 1 THEN 'KZT' ELSE 'RUB' END AS CURRENCY FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO product_row BY NAME SELECT (range + 1) * {gap} AS ID, (1 + range // 3) * {gap} AS OWNER_ID,
+        range % 7 AS PRODUCT_ID, 'Product ' || range % 7 AS PRODUCT_NAME, 1 + range / 8 AS QUANTITY, range * 1.25 AS PRICE
+        FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO task BY NAME SELECT (range + 1) * {gap} AS ID, 'Task ' || range AS TITLE, 2 + range % 4 AS STATUS,
+        ['P', 'N', NULL][1 + range % 3] AS MARK, 1 + range % 9 AS RESPONSIBLE_ID, {now} - range * 7200 - 60 AS CREATED_DATE,
+        {now} - range * 3600 AS CHANGED_DATE, CASE range % 4 WHEN 3 THEN {now} - range * 3600 END AS CLOSED_DATE,
+        CASE range % 2 WHEN 0 THEN {now} + range * 60 END AS DEADLINE, ['D_' || range] AS UF_CRM_TASK FROM range({size})"""
+    )
+
+
+def _furnish_clients(data: Data, now: int, *, size: int, gap: int) -> None:
+    """Contacts and companies with phones and addresses, some of them equal, some in comments."""
+    data.execute(
+        f"""INSERT INTO contact BY NAME SELECT (range + 1) * {gap} AS ID, 'имя ' || range AS NAME, 'Фамилия' AS LAST_NAME,
+        range % 3 > 0 AS HAS_PHONE, range % 2 = 0 AS HAS_EMAIL, range % 4 = 0 AS HAS_IMOL, 1 + range % 9 AS ASSIGNED_BY_ID,
+        ['тел 8 912 345-67-89', 'перезвонить', NULL][1 + range % 3] AS COMMENTS, 'CALL' AS SOURCE_ID,
+        {now} - range * 7200 - 60 AS DATE_CREATE, {now} - range * 3600 AS DATE_MODIFY FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO company BY NAME SELECT (range + 1) * {gap} AS ID, 'Company ' || range AS TITLE,
+        'CUSTOMER' AS COMPANY_TYPE, 1 + range % 9 AS ASSIGNED_BY_ID, range = 3 AS IS_MY_COMPANY, TRUE AS HAS_PHONE,
+        {now} - range * 7200 - 60 AS DATE_CREATE, {now} - range * 3600 AS DATE_MODIFY FROM range({size})"""
+    )
+    data.execute(
+        f"""INSERT INTO multifield BY NAME SELECT row_number() OVER () AS ID, * FROM (
+        SELECT 1 AS ENTITY_TYPE_ID, (range + 1) * {gap} AS ELEMENT_ID, 'PHONE' AS TYPE_ID, '+7 912 000-00-' || 10 + range AS VALUE
+        FROM range({size}) WHERE range % 2 = 0
+        UNION ALL SELECT 3, (range + 1) * {gap}, 'PHONE', '8 (912) 000-00-' || 10 + range % 30 FROM range({size}) WHERE range % 3 > 0
+        UNION ALL SELECT 3, (range + 1) * {gap}, 'PHONE', '12-34' FROM range({size}) WHERE range % 6 = 1
+        UNION ALL SELECT 3, (range + 1) * {gap}, 'EMAIL', ' Name' || range % 30 || '@Example.com' FROM range({size}) WHERE range % 2 = 0
+        UNION ALL SELECT 4, (range + 1) * {gap}, 'PHONE', '+7 912 000-00-' || 10 + range FROM range({size}))"""
     )
 
 

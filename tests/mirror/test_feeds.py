@@ -9,8 +9,10 @@ from decimal import Decimal
 import pytest
 
 from b24metrics.crm import activities, people, sales
+from b24metrics.crm.wiretypes import Spelling
 from b24metrics.mirror import schema
 from b24metrics.mirror.feeds import Appended, Changed, Feed, Reloaded, Spanned, Unread, standard, tolerant
+from b24metrics.mirror.options import MirrorOptions
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 FEEDS = {feed.name: feed for feed in standard()}
@@ -23,7 +25,7 @@ def test_every_column_is_fed(feed: Feed) -> None:
         assert {"user_id", "id", "starts_at", "ends_at"} == set(feed.table.columns)
         return
 
-    assert set(feed.table.all_columns) == set(feed.columns)
+    assert set(feed.table.all_columns) == {*feed.columns, *feed.table.observed}
 
 
 @pytest.mark.parametrize("feed", standard(), ids=lambda feed: feed.name)
@@ -32,7 +34,8 @@ def test_every_fed_field_is_asked_for(feed: Feed) -> None:
     if not feed.listing.select:
         return
     known = {*feed.within, *feed.computed}  # the listing implies them, or they are made of others
-    wanted = set(feed.entity.spelled(name for name in feed.table.columns if name not in known))
+    spelling = Spelling.ITEM if feed.listing.method == "crm.item.list" else Spelling.LEGACY
+    wanted = set(feed.entity.spelled((name for name in feed.table.columns if name not in known), spelling))
     got = {name.replace("STATUS_", "STAGE_") if feed.name == "lead_moves" else name for name in feed.listing.select}
 
     assert set() == wanted - got
@@ -64,7 +67,7 @@ def test_directories_come_before_what_reads_them() -> None:
 
 def test_user_fields_become_json() -> None:
     """Configured user fields are asked for and kept as one JSON object; letters stay letters."""
-    [deals] = [feed for feed in standard(deal_fields=["UF_CRM_REASON"]) if feed.name == "deals"]
+    [deals] = [feed for feed in standard(MirrorOptions({"deal": ("UF_CRM_REASON",)})) if feed.name == "deals"]
     deal = deals.listing.decode({"ID": "5", "UF_CRM_REASON": "Дорого", "OPPORTUNITY": "10.50"})
 
     [row] = deals.page("p", [deal], NOON).to_pylist()

@@ -15,6 +15,7 @@ import pytest
 from b24metrics.clock import HandClock, SystemClock
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.ledger import Ledger
+from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.mirror.sync import Sync, status
 from b24metrics.portal.client import AsyncPortal
@@ -47,7 +48,8 @@ def test_a_company_is_copied_over_http(b24_sim_factory: SimFactory, company: Pat
     clock = HandClock()
     sim = b24_sim_factory(clock=clock, data=copied(company, tmp_path))
     store = DuckStore(tmp_path / "mirror.duckdb")
-    feeds = standard(deal_fields=[name for (name,) in sim.data.rows(USER_FIELDS_OF_DEALS)])
+    fields = tuple(str(name) for (name,) in sim.data.rows(USER_FIELDS_OF_DEALS))
+    feeds = standard(MirrorOptions({"deal": fields}))
 
     async def work() -> None:
         async with AsyncPortal(sim.webhook, clock=clock) as client:
