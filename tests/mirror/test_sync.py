@@ -610,7 +610,8 @@ def test_a_portal_that_ignores_a_filter_is_found_out(world: World, store: DuckSt
             assert {"deals"} == set(errors)
             assert "ignores '>=DATE_MODIFY'" in errors["deals"]
 
-    world.sql("DELETE FROM lead")
+    for table in ("lead", "contact", "company", "quote"):
+        world.sql(f"DELETE FROM {table}")
     asyncio.run(work())
 
 
