@@ -44,7 +44,7 @@ PortalName = Annotated[
 def settings_of(
     config: Path | None = None,
     webhook: str | None = None,
-    mirror: Path | None = None,
+    mirror: str | None = None,
     ca: Path | None = None,
     plan: str | None = None,
 ) -> Settings:
@@ -119,7 +119,7 @@ def sync(
         settings = settings_of(config, webhook, mirror, ca, plan)
         report = asyncio.run(_sync(settings, None if once else interval))
         rows = sum(report.rows.values())
-        console.say(f"The mirror {settings.mirror.path} is in step: {console.grouped(rows)} rows written.")
+        console.say(f"The mirror {settings.mirror.shown} is in step: {console.grouped(rows)} rows written.")
         for error in report.errors.values():
             console.say(error)
     if report.errors:
@@ -130,12 +130,12 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
     from b24metrics import console
     from b24metrics.mirror.feeds import standard
     from b24metrics.mirror.plans import load_plans, read_plans
-    from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import Sync
     from b24metrics.portal import AsyncPortal
 
     address = settings.portal.webhook_address()
-    store = DuckStore(settings.mirror.path)
+    store = open_store(settings.mirror.where())
     clock = SystemClock()
     try:
         async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
@@ -181,16 +181,16 @@ def status(config: ConfigFile = None, mirror: MirrorFile = None, portal: PortalN
         )
         for one in found
     ]
-    console.table(f"{settings.mirror.path}: {name}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,))
+    console.table(f"{settings.mirror.shown}: {name}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,))
 
 
 def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedStatus]]:
     from b24metrics.mirror.feeds import standard
-    from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import status as feed_status
     from b24metrics.mirror.sync import which_portal
 
-    store = DuckStore(settings.mirror.path, read_only=True)
+    store = open_store(settings.mirror.where(), read_only=True)
     try:
         portal = which_portal(store, wanted)
         feeds = standard(settings.mirror.options())
@@ -209,20 +209,58 @@ def plan(
     """Load sales plans from a CSV file into the mirror, in place of those that are there."""
     from b24metrics import console
     from b24metrics.mirror.plans import load_plans, read_plans
-    from b24metrics.mirror.stores import DuckStore
+    from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import which_portal
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
         plans = read_plans(file)
-        if not settings.mirror.path.exists():  # opening it for writing would leave an empty mirror behind
-            raise NothingMirrored(f"There is no mirror {settings.mirror.path} yet: run `b24metrics sync` first.")
-        store = DuckStore(settings.mirror.path)
+        where = settings.mirror.where()
+        if isinstance(where, Path) and not where.exists():  # opening it for writing would leave an empty mirror behind
+            raise NothingMirrored(f"There is no mirror {settings.mirror.shown} yet: run `b24metrics sync` first.")
+        store = open_store(settings.mirror.where())
         try:
             load_plans(store, which_portal(store, portal), plans)
         finally:
             store.close()
-        console.say(f"{len(plans)} plans are in {settings.mirror.path}.")
+        console.say(f"{len(plans)} plans are in {settings.mirror.shown}.")
+
+
+@app.command(name="input")
+def load_input(
+    file: Annotated[Path, typer.Argument(help="CSV of one kind, or TOML of several.")],
+    kind: Annotated[
+        str | None,
+        typer.Option(
+            "--kind", "-k", help="visits, costs, training, score, call_points or speech; TOML says it itself."
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    mirror: MirrorFile = None,
+    portal: PortalName = None,
+    *,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Forget everything of that kind that the file does not say.")
+    ] = False,
+) -> None:
+    """Load numbers that no portal has into the mirror: visits, costs, training, scores, points and speech of calls."""
+    from b24metrics import console
+    from b24metrics.mirror.inputs import load_inputs, read_inputs
+    from b24metrics.mirror.stores import open_store
+    from b24metrics.mirror.sync import which_portal
+
+    with console.doors():
+        settings = settings_of(config, mirror=mirror)
+        found = read_inputs(file, kind)
+        where = settings.mirror.where()
+        if isinstance(where, Path) and not where.exists():  # opening it for writing would leave an empty mirror behind
+            raise NothingMirrored(f"There is no mirror {settings.mirror.shown} yet: run `b24metrics sync` first.")
+        store = open_store(settings.mirror.where())
+        try:
+            count = load_inputs(store, which_portal(store, portal), found, replace=replace)
+        finally:
+            store.close()
+        console.say(f"{count} numbers ({', '.join(found)}) are in {settings.mirror.shown}.")
 
 
 @app.command()

@@ -10,20 +10,17 @@ The file: UTF-8, comma or semicolon, with the head ``kpi_id,level,subject_id,mon
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 
-from b24metrics.errors import ConfigError
 from b24metrics.mirror.schema import PLANS
+from b24metrics.mirror.sheets import Cells, amount, csv_sheet, month, subject
 from b24metrics.mirror.stores import Store
 
-_LARGEST = Decimal(10) ** 16
 _NEEDED = ("level", "month", "amount")
-_MOST_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +40,9 @@ def read_plans(path: Path) -> list[Plan]:
     Raises:
         ConfigError: the file cannot be read, or every line that cannot be meant.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ConfigError(f"Cannot read the plans in {path} ({error.strerror}). Check path and permissions.") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"The plans in {path} are not UTF-8. Save the file as CSV UTF-8.") from None
-    first = text.splitlines()[0] if text.strip() else ""
-    table = csv.DictReader(text.splitlines(), delimiter=";" if first.count(";") > first.count(",") else ",")
-    missing = [name for name in _NEEDED if name not in (table.fieldnames or ())]
-    if missing:
-        raise ConfigError(
-            f"The plans in {path} lack the column {', '.join(missing)}. Its first line names the columns."
-        )
-    plans: dict[tuple[str, str, int, date], Plan] = {}
-    wrong: list[str] = []
-    for line, row in enumerate(table, start=2):
-        try:
-            plan = _plan(row)
-        except ValueError as error:
-            wrong.append(f"  line {line}: {error}")
-            continue
-        key = (plan.kpi_id, plan.level, plan.subject_id, plan.month)
-        if key in plans:
-            wrong.append(f"  line {line}: the same plan stands in an earlier line")
-        plans[key] = plan
-    if wrong:
-        more = [f"  … and {len(wrong) - _MOST_TOLD} more"] if len(wrong) > _MOST_TOLD else []
-        raise ConfigError("\n".join([f"{len(wrong)} mistakes in the plans {path}:", *wrong[:_MOST_TOLD], *more]))
-    return list(plans.values())
+    return csv_sheet(path, "plans").read(
+        _NEEDED, _plan, lambda plan: (plan.kpi_id, plan.level, plan.subject_id, plan.month)
+    )
 
 
 def load_plans(store: Store, portal: str, plans: Sequence[Plan]) -> None:
@@ -94,39 +65,6 @@ def load_plans(store: Store, portal: str, plans: Sequence[Plan]) -> None:
         )
 
 
-def _plan(row: Mapping[str | None, str | None]) -> Plan:
-    cells = {name: (text or "").strip() for name, text in row.items() if name is not None}
-    level = cells["level"].upper()
-    if level not in {"M", "D", "T"}:
-        raise ValueError(f"level is {cells['level']!r}: M, D or T is needed")
-    subject = cells.get("subject_id", "")
-    if level == "T":
-        subject = subject or "0"
-    if not subject.isdecimal():
-        raise ValueError(f"subject_id is {subject!r}: the number of a user or department is needed")
-    if (level == "T") != (int(subject) == 0):
-        raise ValueError(f"subject_id is {subject}: 0 stands for the company, and only for it")
-    return Plan(
-        cells.get("kpi_id") or "revenue_won", level, int(subject), _month(cells["month"]), _amount(cells["amount"])
-    )
-
-
-def _month(text: str) -> date:
-    try:
-        return date.fromisoformat(text if text.count("-") == 2 else f"{text}-01").replace(day=1)
-    except ValueError:
-        raise ValueError(f"month is {text!r}: write it as 2026-03") from None
-
-
-def _amount(text: str) -> Decimal:
-    # People paste "1 250 000,50" from their spreadsheets, with no-break spaces.
-    plain = text.translate({0x20: None, 0xA0: None, 0x202F: None})
-    if plain.count(",") == 1 and "." not in plain:
-        plain = plain.replace(",", ".")
-    try:
-        amount = Decimal(plain)
-    except InvalidOperation:
-        raise ValueError(f"amount is {text!r}: a number is needed") from None
-    if not amount.is_finite() or amount < 0 or amount >= _LARGEST:
-        raise ValueError(f"amount is {text!r}: it must be between 0 and ten quadrillion")
-    return amount
+def _plan(cells: Cells) -> Plan:
+    level, who = subject(cells)
+    return Plan(cells.get("kpi_id") or "revenue_won", level, who, month(cells), amount(cells))
