@@ -51,8 +51,8 @@ SELECT id FROM covered WHERE beginnings > 0
 
 _IMPORTED = """
     coalesce(e.created_at < $go_live, FALSE)
-    OR e.originator_id IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'origins')
-    OR e.origin_id IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'origins')
+    OR coalesce(e.originator_id, '') IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'origins')
+    OR coalesce(e.origin_id, '') IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'origins')
     OR e.id IN (SELECT b.id FROM {bursts} AS b)
 """
 
