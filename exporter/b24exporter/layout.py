@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from b24metrics.kpi.conversion import WIN_RATE
-from b24metrics.kpi.discipline import (
-    FIRST_RESPONSE_SECONDS_MEDIAN,
-    OPEN_DEALS_OVERDUE_ACTIVITY_COUNT,
-    OPEN_DEALS_WITHOUT_ACTIVITY_COUNT,
-)
+from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.model import Kpi, WindowId
-from b24metrics.kpi.planning import PLAN_ATTAINMENT_RATIO
-from b24metrics.kpi.telephony import CALLS_COUNT, TALK_TIME_TOTAL_SECONDS
-from b24metrics.kpi.volume import (
-    AVG_DEAL_SIZE,
-    DEALS_WON_COUNT,
-    NEW_DEALS_COUNT,
-    OPEN_DEALS_COUNT,
-    REVENUE_WON,
-)
+
+AVG_DEAL_SIZE = KPIS["avg_deal_size"]
+CALLS_COUNT = KPIS["calls_count"]
+DEALS_WON_COUNT = KPIS["deals_won_count"]
+FIRST_RESPONSE_SECONDS_MEDIAN = KPIS["first_response_seconds_median"]
+NEW_DEALS_COUNT = KPIS["new_deals_count"]
+OPEN_DEALS_COUNT = KPIS["open_deals_count"]
+OPEN_DEALS_OVERDUE_ACTIVITY_COUNT = KPIS["open_deals_overdue_activity_count"]
+OPEN_DEALS_WITHOUT_ACTIVITY_COUNT = KPIS["open_deals_without_activity_count"]
+PLAN_ATTAINMENT_RATIO = KPIS["plan_attainment_ratio"]
+REVENUE_WON = KPIS["revenue_won"]
+TALK_TIME_TOTAL_SECONDS = KPIS["talk_time_total_seconds"]
+WIN_RATE = KPIS["win_rate"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,12 @@ from enum import StrEnum
 from typing import Any
 
 from b24grafana.queries import DEPARTMENT_NAME, MANAGER_NAME, WORKING, by_department, by_manager, elapsed
-from b24metrics.kpi.discipline import OPEN_DEALS_WITHOUT_ACTIVITY_COUNT
+from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.model import Language, Title, WindowId
-from b24metrics.kpi.volume import OPEN_DEALS_COUNT, PLAN_ATTAINMENT_RATIO
+
+OPEN_DEALS_COUNT = KPIS["open_deals_count"]
+OPEN_DEALS_WITHOUT_ACTIVITY_COUNT = KPIS["open_deals_without_activity_count"]
+PLAN_ATTAINMENT_RATIO = KPIS["plan_attainment_ratio"]
 
 
 class Severity(StrEnum):
