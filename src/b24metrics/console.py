@@ -8,20 +8,32 @@ from __future__ import annotations
 
 import logging
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    track,
+)
 from rich.table import Table
 from rich.text import Text
 
 from b24metrics.clock import Clock, SystemClock
-from b24metrics.errors import B24Error
+from b24metrics.errors import B24Error, ConfigError
 
 if TYPE_CHECKING:  # commands that need no mirror must not ask for its database
     from b24metrics.mirror.sync import Progress as Stretch
+
+T = TypeVar("T")
 
 #: Seconds between two lines of progress where there is no bar.
 _QUIET_SECONDS = 10.0
@@ -50,6 +62,42 @@ def duration(seconds: float | None) -> str:
 def grouped(number: float) -> str:
     """Digits in groups of three, separated by narrow spaces."""
     return f"{number:,.0f}".replace(",", "\u202f")
+
+
+def counted(items: Sequence[T], what: str, clock: Clock | None = None) -> Iterator[T]:
+    """Hand items on and show how many are done: a bar, or a line now and then where nobody watches."""
+    if err.is_terminal:
+        yield from track(items, plain(what), console=err)
+        return
+    clock = clock or SystemClock()
+    told = clock.monotonic()
+    for done, item in enumerate(items):
+        if clock.monotonic() - told >= _QUIET_SECONDS:
+            told = clock.monotonic()
+            say(f"{plain(what)}: {done} of {len(items)}")
+        yield item
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[IO[str]]:
+    """A text file that gets its name when it is whole: a failure leaves the old one, or none.
+
+    Raises:
+        ConfigError: it cannot be written there.
+    """
+    try:
+        with tempfile.NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
+        ) as file:
+            fresh = Path(file.name)
+            try:
+                yield file
+            except BaseException:
+                fresh.unlink(missing_ok=True)
+                raise
+        fresh.replace(path)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}). Name another file.") from None
 
 
 @contextmanager

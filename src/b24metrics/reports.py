@@ -6,25 +6,26 @@ the mirror is only read; whatever is shown is what the evaluator says.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
-from typing import Any
+from typing import IO, Any
 from zoneinfo import ZoneInfo
 
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
 from b24metrics.console import duration, grouped
 from b24metrics.errors import ConfigError
+from b24metrics.exposition.history import instants, write_history
 from b24metrics.kpi import KPIS, Grain, Kpi, KpiOptions, Record, Sample, Snapshot, Unit, WindowId
 from b24metrics.kpi import evaluate as evaluate_all
 from b24metrics.kpi import explain as explain_one
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import Axis
-from b24metrics.mirror.stores import DuckStore, Store
+from b24metrics.mirror.stores import Store, open_store
 from b24metrics.mirror.sync import which_portal
 
 
@@ -148,9 +149,46 @@ def records(
             raise ConfigError(f"{error}. Its windows: {', '.join(kpi.windows)}.") from None
 
 
+@dataclass(frozen=True, slots=True)
+class Past:
+    """The instants of a history: from ``days`` ago to now, or between two instants; see ``exposition.history``."""
+
+    step: timedelta
+    days: int
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+def history(
+    settings: Settings,
+    portal: str | None,
+    kpis: Sequence[Kpi],
+    past: Past,
+    into: IO[str],
+    watched: Callable[[Sequence[datetime]], Iterable[datetime]] = iter,
+) -> int:
+    """Write what scrapes of the past would have said, as OpenMetrics text; returns the number of samples.
+
+    ``watched``: hands the instants on, one after the other, and shows how far it is.
+
+    Raises:
+        as ``answer``, and ConfigError where there are too many instants, or none.
+    """
+    options = settings.kpi_options()
+    now = datetime.fromtimestamp(SystemClock().now(), UTC)
+    with _mirror(settings) as store:
+        name = which_portal(store, portal)
+        zone = Ground(store, name, now, options).zone
+        until = min(now, now if past.until is None else _aware(store, name, past.until, options))
+        since = until - timedelta(days=past.days) if past.since is None else _aware(store, name, past.since, options)
+        moments = instants(since, until, past.step, zone)
+        snapshots = (evaluate_all(store, name, kpis, now=moment, options=options) for moment in watched(moments))
+        return write_history(snapshots, kpis, into)
+
+
 @contextmanager
 def _mirror(settings: Settings) -> Iterator[Store]:
-    store = DuckStore(settings.mirror.path, read_only=True)
+    store = open_store(settings.mirror.where(), read_only=True)
     try:
         yield store
     finally:
