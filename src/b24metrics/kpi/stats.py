@@ -5,6 +5,7 @@ Laws: arrays in, arrays out; nothing is NaN, never 0. Source: catalogue §13.
 
 from __future__ import annotations
 
+from math import erfc, exp, lgamma, sqrt
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -60,3 +61,80 @@ def survival_quantile(durations: ArrayLike, observed: ArrayLike, q: float = 0.5)
     # The product of rounded factors may miss an exact half by a hair.
     reached = np.flatnonzero(lasting <= 1 - q + 1e-12)
     return float(times[reached[0]]) if reached.size else float("nan")
+
+
+#: Stands for the logarithm of 0.
+_ALL_ENDED: Final = -50.0
+
+
+def survival_medians(starts: ArrayLike, durations: ArrayLike, observed: ArrayLike) -> FloatArray:
+    """``survival_quantile`` at one half of many groups at once.
+
+    Args:
+        starts: index of the first row of each group, and the number of rows; shape (groups + 1,); no group is empty.
+        durations: as for ``survival``, shape (rows,), the rows of each group together.
+        observed: likewise.
+    """
+    bounds = np.asarray(starts, dtype=np.int64)
+    lasted, ended = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=np.bool_)
+    groups = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
+    order = np.lexsort((~ended, lasted, groups))
+    lasted, ended = lasted[order], ended[order]
+    # Events of one instant taken one by one multiply to 1 - d/n all the same. In logarithms, so that one running sum
+    # serves all groups; whoever ends last ends everything, which is far below one half.
+    at_risk = np.repeat(bounds[1:], np.diff(bounds)) - np.arange(len(lasted))
+    with np.errstate(divide="ignore"):
+        steps = np.where(ended, np.maximum(np.log1p(-1 / np.maximum(at_risk, 1)), _ALL_ENDED), 0.0)
+    lasting = np.cumsum(steps)
+    lasting -= np.repeat(lasting[bounds[:-1]] - steps[bounds[:-1]], np.diff(bounds))
+    reached = np.flatnonzero(ended & (lasting <= np.log(0.5) + 1e-9))
+    medians = np.full(len(bounds) - 1, np.nan)
+    medians[groups[reached][::-1]] = lasted[reached][::-1]  # the first of each group is written last
+    return medians
+
+
+# ---------------------------------------------------------------- tests
+
+#: Expected count of a cell below which the normal approximation is not trusted.
+_LEAST_EXPECTED: Final = 5
+
+
+def fewer_p_value(k: int, n: int, k0: int, n0: int) -> float:
+    """How likely a share as low as ``k / n`` is if it is that of ``k0 / n0`` in truth; one-sided.
+
+    Pooled two-proportion z-test; Fisher's exact test where an expected count is below 5. Source: catalogue §8.2.
+    """
+    pooled = (k + k0) / (n + n0)
+    if min(n, n0) * min(pooled, 1 - pooled) < _LEAST_EXPECTED:
+        return fisher_lower(k, n, k0, n0)
+    z = (k / n - k0 / n0) / sqrt(pooled * (1 - pooled) * (1 / n + 1 / n0))
+    return erfc(-z / sqrt(2)) / 2
+
+
+def fisher_lower(k: int, n: int, k0: int, n0: int) -> float:
+    """Fisher's exact test: the chance of at most ``k`` of the ``k + k0`` successes among ``n`` of ``n + n0`` trials."""
+    successes, trials = k + k0, n + n0
+    whole = _log_choices(trials, n)
+    least = max(0, n - (trials - successes))
+    chances = (
+        exp(_log_choices(successes, i) + _log_choices(trials - successes, n - i) - whole) for i in range(least, k + 1)
+    )
+    return min(1.0, sum(chances))
+
+
+def _log_choices(n: int, k: int) -> float:
+    return lgamma(n + 1) - lgamma(k + 1) - lgamma(n - k + 1)
+
+
+def benjamini_hochberg(p_values: ArrayLike, q: float = 0.05) -> NDArray[np.bool_]:
+    """Which hypotheses are rejected at a false discovery rate ``q``; shape as given.
+
+    Source: Benjamini, Hochberg 1995.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    within = np.flatnonzero(p[order] <= q * np.arange(1, p.size + 1) / max(p.size, 1))
+    rejected = np.zeros(p.size, dtype=np.bool_)
+    if within.size:
+        rejected[order[: within[-1] + 1]] = True
+    return rejected

@@ -1,0 +1,163 @@
+"""How deals in work are looked after (catalogue §7.1; §19 "Discipline and reaction")."""
+
+from __future__ import annotations
+
+from b24metrics.kpi.facts.activities import KIND
+from b24metrics.kpi.facts.past import completed, created
+from b24metrics.kpi.facts.population import DEALS
+from b24metrics.kpi.facts.view import ASSIGNMENTS, Fact, View
+
+#: Deals with which somebody of the client's side was in contact, ``$stale_before`` or later: connected calls, letters and
+#: chats in either direction, held meetings, through bindings or as the activity's owner. Whoever had none since then is
+#: stale, so that nothing older needs to be looked at.
+FRESH_DEALS = View(
+    "kpi_fresh_deals",
+    f"""
+WITH talks AS (
+    SELECT c.crm_activity_id AS id
+    FROM phone_calls AS c
+    WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
+      AND c.type_id IN (1, 2, 3, 4) AND c.failed_code = '200' AND c.duration_seconds > 0
+      AND c.started_at >= $stale_before AND c.started_at <= $now AND c.crm_activity_id > 0
+), deeds AS (
+    SELECT a.id, a.owner_type_id, a.owner_id, a.created_at, a.starts_at, {completed("a")} AS done, {KIND} AS kind
+    FROM activities AS a
+    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
+    WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $stale_before OR a.starts_at >= $stale_before)
+), contacts AS (
+    SELECT d.id, d.owner_type_id, d.owner_id
+    FROM deeds AS d
+    WHERE (d.kind IN ('email', 'chat') AND d.created_at >= $stale_before AND d.created_at <= $now)
+        OR (d.kind = 'meeting' AND d.done AND d.starts_at >= $stale_before AND d.starts_at <= $now)
+    UNION ALL
+    SELECT a.id, a.owner_type_id, a.owner_id
+    FROM activities AS a
+    JOIN talks AS t ON t.id = a.id
+    WHERE a.portal = $portal AND a.deleted_at IS NULL
+), linked AS (
+    SELECT b.entity_id AS id
+    FROM activity_bindings AS b
+    JOIN (SELECT id FROM contacts UNION ALL SELECT id FROM talks) AS c ON c.id = b.activity_id
+    WHERE b.portal = $portal AND b.entity_type_id = 2
+    UNION ALL
+    SELECT c.owner_id FROM contacts AS c WHERE c.owner_type_id = 2
+)
+SELECT DISTINCT id FROM linked
+""",
+)
+
+#: Deals in work, with what is planned for them and whether they were forgotten. Any open binding is an activity, items of
+#: incoming channels are not overdue, a deal created in the future is neither bare nor stale.
+OPEN_DEAL_CARE = Fact(
+    "kpi_open_deal_care",
+    f"""
+WITH pending AS (
+    SELECT a.id, a.owner_type_id, a.owner_id,
+        coalesce(a.deadline_at < $now, FALSE) AND NOT coalesce(a.is_incoming_channel, FALSE) AS overdue
+    FROM activities AS a
+    WHERE a.portal = $portal AND a.deleted_at IS NULL AND {created("a")} AND NOT {completed("a")}
+), bound AS (
+    SELECT b.entity_id AS id, p.overdue
+    FROM pending AS p
+    JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = p.id AND b.entity_type_id = 2
+    UNION ALL
+    SELECT p.owner_id, p.overdue FROM pending AS p WHERE p.owner_type_id = 2
+), planned AS (
+    SELECT id, bool_or(overdue) AS overdue FROM bound GROUP BY id
+)
+SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
+    coalesce(p.overdue, FALSE) AS overdue,
+    p.id IS NULL AND d.created_at <= $aged_before AS without_activity,
+    f.id IS NULL AND d.created_at < $stale_before AS stale
+FROM kpi_deals AS d
+LEFT JOIN planned AS p ON p.id = d.id
+LEFT JOIN kpi_fresh_deals AS f ON f.id = d.id
+WHERE d.semantics = 'P'
+""",
+    feeds=("deals", "activities"),
+    waits_for=("phone_calls",),
+    needs=(DEALS, FRESH_DEALS),
+    kind="deal",
+    state=True,
+)
+
+#: Activities past their deadline, whatever they belong to, by the person responsible. One that belongs to deals of several
+#: pipelines has a row for each.
+OVERDUE_ACTIVITIES = Fact(
+    "kpi_overdue_activities",
+    f"""
+WITH late AS (
+    SELECT a.id, a.owner_type_id, a.owner_id, a.responsible_id AS manager_id
+    FROM activities AS a
+    WHERE a.portal = $portal AND a.deleted_at IS NULL AND {created("a")} AND NOT {completed("a")}
+      AND a.deadline_at < $now AND NOT coalesce(a.is_incoming_channel, FALSE)
+), links AS (
+    SELECT l.id, b.entity_id AS deal_id
+    FROM late AS l
+    JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = l.id AND b.entity_type_id = 2
+    UNION ALL
+    SELECT l.id, l.owner_id FROM late AS l WHERE l.owner_type_id = 2
+), places AS (
+    SELECT DISTINCT l.id, d.pipeline_id
+    FROM links AS l
+    JOIN kpi_deals AS d ON d.id = l.deal_id
+), spread AS (
+    SELECT p.id FROM places AS p GROUP BY p.id HAVING count(*) > 1
+)
+SELECT l.id, l.manager_id, p.pipeline_id, s.id IS NULL AS only_row
+FROM late AS l
+LEFT JOIN places AS p ON p.id = l.id
+LEFT JOIN spread AS s ON s.id = l.id
+""",
+    feeds=("activities",),
+    waits_for=("deals",),
+    needs=(DEALS,),
+    kind="activity",
+    state=True,
+    solo="only_row",
+)
+
+#: Deals that changed hands, by the moment at which that was seen; of the person who gave them away.
+REASSIGNMENTS = Fact(
+    "kpi_reassignments",
+    """
+SELECT a.entity_id AS id, a.changed_at AS happened_at, a.from_id AS manager_id
+FROM assignments AS a
+JOIN kpi_deals AS d ON d.id = a.entity_id
+WHERE a.portal = $portal AND a.entity_type_id = 2 AND coalesce(a.from_id, 0) <> coalesce(a.to_id, 0)
+""",
+    feeds=("deals", ASSIGNMENTS),
+    needs=(DEALS,),
+    kind="deal",
+)
+
+#: Moves out of a final stage: the row before was won or lost. Only deals with such a past are put in order.
+REOPENINGS = Fact(
+    "kpi_reopenings",
+    """
+WITH back AS (
+    SELECT DISTINCT m.owner_id
+    FROM stage_moves AS m
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND coalesce(m.semantics, 'P') = 'P'
+      AND m.created_at >= $since AND m.created_at <= $now
+), closed AS (
+    SELECT DISTINCT m.owner_id
+    FROM stage_moves AS m
+    JOIN back AS b ON b.owner_id = m.owner_id
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.semantics IN ('S', 'F')
+), walked AS (
+    SELECT m.owner_id, m.created_at, coalesce(m.semantics, 'P') AS semantics,
+        lag(m.semantics) OVER (PARTITION BY m.owner_id ORDER BY m.created_at, m.id) AS before
+    FROM stage_moves AS m
+    JOIN closed AS c ON c.owner_id = m.owner_id
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL
+)
+SELECT w.owner_id AS id, w.created_at AS happened_at, d.manager_id, d.pipeline_id
+FROM walked AS w
+JOIN kpi_deals AS d ON d.id = w.owner_id
+WHERE w.semantics = 'P' AND w.before IN ('S', 'F') AND w.created_at >= $since
+""",
+    feeds=("deals", "deal_moves"),
+    needs=(DEALS,),
+    kind="deal",
+)

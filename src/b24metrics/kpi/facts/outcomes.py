@@ -1,0 +1,129 @@
+"""Why deals were lost, and what came before the end (catalogue §8.4; §19 "Funnel")."""
+
+from __future__ import annotations
+
+from b24metrics.kpi.facts.activities import KIND
+from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.past import completed
+from b24metrics.kpi.facts.view import Fact, working_seconds
+
+_CYCLE_JOINS, _CYCLE_SECONDS = working_seconds("c.created_at", "c.happened_at")
+
+#: Closed deals with how long they took, by the clock on the wall and in the company's working time; without imported deals
+#: and those created closed, and without those whose end precedes their creation.
+CYCLES = Fact(
+    "kpi_cycles",
+    f"""
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome, c.cycle_seconds AS seconds,
+    {_CYCLE_SECONDS} AS working_seconds
+FROM kpi_closings AS c
+{_CYCLE_JOINS}
+WHERE c.cycle_seconds >= 0
+""",
+    feeds=("deals",),
+    waits_for=("deal_moves",),
+    needs=(CLOSINGS,),
+    kind="deal",
+    placed=True,
+)
+
+#: Lost deals. ``reason``: the configured user field, or the name of the final stage where none is configured. ``stage``: the
+#: open stage they stood at last; NULL where they never stood at one.
+LOSSES = Fact(
+    "kpi_losses",
+    """
+WITH lost AS (
+    SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.stage_id, c.source_id, c.amount
+    FROM kpi_closings AS c
+    WHERE c.outcome = 'lost' AND c.happened_at >= $since
+), stood AS (
+    SELECT m.owner_id AS id, m.stage_id,
+        row_number() OVER (PARTITION BY m.owner_id ORDER BY m.created_at DESC, m.id DESC) AS back
+    FROM stage_moves AS m
+    JOIN lost AS l ON l.id = m.owner_id
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND coalesce(m.semantics, 'P') = 'P'
+      AND m.created_at <= $now
+), field AS (
+    SELECT min(l.text) AS name FROM kpi_lists AS l WHERE l.list = 'loss_reason_field'
+)
+SELECT l.id, l.happened_at, l.manager_id, l.placed_in, l.pipeline_id, l.source_id, l.amount,
+    coalesce(nullif(trim(CASE
+        WHEN f.name IS NULL THEN coalesce(s.name, l.stage_id)
+        ELSE (CAST(e.user_fields AS JSON) ->> f.name)
+    END), ''), 'not_stated') AS reason,
+    t.stage_id AS stage
+FROM lost AS l
+CROSS JOIN field AS f
+JOIN deals AS e ON e.portal = $portal AND e.id = l.id
+LEFT JOIN statuses AS s ON s.portal = $portal AND s.entity_type_id = 2 AND s.status_id = l.stage_id
+    AND coalesce(s.pipeline_id, 0) = l.pipeline_id
+LEFT JOIN stood AS t ON t.id = l.id AND t.back = 1
+""",
+    feeds=("deals",),
+    waits_for=("deal_moves", "statuses"),
+    needs=(CLOSINGS,),
+    kind="deal",
+    placed=True,
+)
+
+#: Closed deals that physically stood at a proposal stage.
+PROPOSED = Fact(
+    "kpi_proposed",
+    """
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome
+FROM kpi_closings AS c
+WHERE c.id IN (
+    SELECT m.owner_id
+    FROM stage_moves AS m
+    JOIN kpi_lists AS l ON l.list = 'proposal_stages' AND l.text = m.stage_id
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at <= $now
+)
+""",
+    feeds=("deals", "deal_moves"),
+    needs=(CLOSINGS,),
+    kind="deal",
+    placed=True,
+)
+
+#: Closed deals with a held meeting.
+MET = Fact(
+    "kpi_met",
+    f"""
+WITH held AS (
+    SELECT a.id, a.owner_type_id, a.owner_id
+    FROM activities AS a
+    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
+    WHERE a.portal = $portal AND a.deleted_at IS NULL AND a.starts_at < $now AND {KIND} = 'meeting' AND {completed("a")}
+), met AS (
+    SELECT b.entity_id AS id
+    FROM activity_bindings AS b
+    JOIN held AS h ON h.id = b.activity_id
+    WHERE b.portal = $portal AND b.entity_type_id = 2
+    UNION
+    SELECT h.owner_id FROM held AS h WHERE h.owner_type_id = 2
+)
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome
+FROM kpi_closings AS c
+JOIN met AS m ON m.id = c.id
+""",
+    feeds=("deals", "activities"),
+    waits_for=("deal_moves",),
+    needs=(CLOSINGS,),
+    kind="deal",
+    placed=True,
+)
+
+#: Won deals with their source as a label.
+WON_BY_SOURCE = Fact(
+    "kpi_won_by_source",
+    """
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id AS source, c.amount
+FROM kpi_closings AS c
+WHERE c.outcome = 'won'
+""",
+    feeds=("deals",),
+    waits_for=("deal_moves",),
+    needs=(CLOSINGS,),
+    kind="deal",
+    placed=True,
+)
