@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -19,9 +19,10 @@ import typer
 from b24metrics.arguments import CaFile, ConfigFile, MirrorFile, WebhookAddress
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.errors import ConfigError, NothingMirrored
+from b24metrics.errors import ConfigError, MirrorAway, MirrorError, NothingMirrored, PortalKept
 
 if TYPE_CHECKING:
+    from b24metrics.mirror.lease import Keeper
     from b24metrics.mirror.sync import FeedStatus, Report
 
 # Commands import what they need themselves: `b24metrics --help` must not ask for extras.
@@ -149,18 +150,35 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
                     on_progress=meter,
                     zone=settings.reporting.zone,
                 )
-                report = await syncing.catch_up()
+                report = await _when_possible(syncing.catch_up, interval, clock)
             if settings.plans_file is not None:
                 load_plans(store, portal.host, read_plans(settings.plans_file))
             while interval is not None:
                 started = clock.monotonic()
-                report = await syncing.round()
+                report = await _when_possible(syncing.round, interval, clock)
                 written = ", ".join(f"{feed} {rows}" for feed, rows in report.rows.items() if rows)
                 console.say(f"{report.at:%H:%M:%S}  {written or 'nothing new'}")
                 await clock.asleep(max(1.0, interval - (clock.monotonic() - started)))
             return report
     finally:
         store.close()
+
+
+async def _when_possible(work: Callable[[], Awaitable[Report]], interval: float | None, clock: SystemClock) -> Report:
+    """Do it; while another process keeps the portal, or the database server is away, say so and try again."""
+    from b24metrics import console
+
+    told: type[MirrorError] | None = None
+    while True:
+        try:
+            return await work()
+        except (PortalKept, MirrorAway) as error:
+            if interval is None:
+                raise
+            if type(error) is not told:
+                console.say(str(error))
+            told = type(error)
+        await clock.asleep(interval)
 
 
 @app.command()
@@ -170,7 +188,7 @@ def status(config: ConfigFile = None, mirror: MirrorFile = None, portal: PortalN
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        name, found = _status(settings, portal)
+        name, found, kept = _status(settings, portal)
     rows = [
         (
             one.feed,
@@ -181,11 +199,16 @@ def status(config: ConfigFile = None, mirror: MirrorFile = None, portal: PortalN
         )
         for one in found
     ]
-    console.table(f"{settings.mirror.shown}: {name}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,))
+    console.table(
+        f"{settings.mirror.shown}: {name}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,)
+    )
+    if kept is not None:
+        console.say(f"{name} is kept by {kept.holder} until {kept.until:%H:%M:%S} UTC, unless it renews its lease.")
 
 
-def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedStatus]]:
+def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedStatus], Keeper | None]:
     from b24metrics.mirror.feeds import standard
+    from b24metrics.mirror.lease import keeper
     from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import status as feed_status
     from b24metrics.mirror.sync import which_portal
@@ -194,7 +217,8 @@ def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedS
     try:
         portal = which_portal(store, wanted)
         feeds = standard(settings.mirror.options())
-        return portal, feed_status(store, portal, feeds, datetime.fromtimestamp(SystemClock().now(), UTC))
+        now = datetime.fromtimestamp(SystemClock().now(), UTC)
+        return portal, feed_status(store, portal, feeds, now), keeper(store, portal)
     finally:
         store.close()
 
@@ -346,6 +370,52 @@ def explain(
         [reports.record_row(record) for record in found],
         right=(2, 4),
     )
+
+
+@app.command()
+def history(
+    ids: Annotated[list[str] | None, typer.Argument(help="KPI ids; none: all of them.", show_default=False)] = None,
+    config: ConfigFile = None,
+    mirror: MirrorFile = None,
+    portal: PortalName = None,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write; - is standard output.", allow_dash=True)
+    ] = Path("-"),
+    days: Annotated[int, typer.Option(min=1, help="How far back, in days.")] = 30,
+    since: Annotated[str | None, typer.Option(help="Beginning (ISO 8601), instead of --days.")] = None,
+    until: Annotated[str | None, typer.Option(help="End (ISO 8601). Default: now.")] = None,
+    step: Annotated[
+        str, typer.Option(help="From instant to instant: 1h, 6h, 1d. Days are taken in their last second.")
+    ] = "1d",
+) -> None:
+    """Write what scrapes of past days would have said, as OpenMetrics text for Prometheus.
+
+    Then: promtool tsdb create-blocks-from openmetrics FILE DATA-DIRECTORY
+    """
+    import sys
+
+    from b24metrics import console, reports
+    from b24metrics.exposition.history import step_of
+
+    with console.doors():
+        settings = settings_of(config, mirror=mirror)
+        kpis = reports.asked(ids or [], [], [], everything=False).kpis
+        past = reports.Past(
+            step_of(step),
+            days,
+            None if since is None else reports.instant_of(since),
+            None if until is None else reports.instant_of(until),
+        )
+
+        def watched(moments: Sequence[datetime]) -> Iterable[datetime]:
+            return console.counted(moments, "past instants computed")
+
+        if str(out) == "-":
+            count = reports.history(settings, portal, kpis, past, sys.stdout, watched)
+        else:
+            with console.replaced(out) as file:
+                count = reports.history(settings, portal, kpis, past, file, watched)
+        console.say(f"{console.grouped(count)} samples written.")
 
 
 @app.command()

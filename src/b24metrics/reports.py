@@ -54,8 +54,8 @@ def asked(ids: Sequence[str], windows: Sequence[str], by: Sequence[str], *, ever
     """
     for name in ids:
         if name not in KPIS:
-            near = get_close_matches(name, KPIS, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(KPIS)}."
+            near = get_close_matches(name, KPIS, n=3) or [known for known in KPIS if name.lower() in known][:3]
+            hint = f"Did you mean {' or '.join(near)}?" if near else "docs/kpi.md lists all of them."
             raise ConfigError(f"There is no KPI {name!r}. {hint}")
     for name in windows:
         if name not in set(WindowId):
