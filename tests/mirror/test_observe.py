@@ -233,8 +233,8 @@ def test_a_closing_freezes_department_and_amount(ledger: Ledger, store: DuckStor
     ledger.keep_whole(FEEDS["currencies"], euro("95.5"), NOON)
     for departments in ([5, 6], [7]):
         ledger.keep_whole(FEEDS["users"], [people.User.read({"ID": "8", "UF_DEPARTMENT": departments})], NOON)
-        amount = {"OPPORTUNITY": str(100 * departments[0])}
-        look(ledger, "deals", deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID="8", **amount))
+        amount = str(100 * departments[0])
+        look(ledger, "deals", deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID="8", OPPORTUNITY=amount))
     frozen = "SELECT manager_id, department_id, opportunity, currency_id, rate FROM deal_closings"
     assert [(8, 5, Decimal(500), "EUR", Decimal("95.5"))] == store.rows(frozen)
 

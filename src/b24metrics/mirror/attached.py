@@ -87,8 +87,9 @@ class Attachments:
 
     async def _look_around(self, run: Run) -> None:
         for feed in self._on(run):
-            await self._desk.write(self._desk.ledger.remind, feed, self._feeds[feed.name][1], run.at)
-            await self._desk.write(self._desk.ledger.in_step, feed, run.at)
+            kind = self._feeds[feed.name][1]
+            await self._desk.write(self._desk.ledger.remind, feed, kind, run.at)
+            await self._desk.write(self._desk.ledger.in_step, feed, kind, run.at)
 
     async def _pick(self, room: int, feeds: Sequence[Feed]) -> Errands:
         """The room is shared evenly; what one feed leaves free goes to the others."""

@@ -100,7 +100,7 @@ class Attached:
     Attributes:
         ask: the question about one owner; what cannot be read comes as Unread.
         owner: the column of the feed's table that holds the owner's id.
-        of: the table of the owners. where: which of them owe anything, a condition over that table's columns.
+        of: the table of the owners, which the feed of that name fills. where: which of them owe anything, a condition over that table's columns.
         again: which of them owe it anew ``every`` so often, for what changes without a trace; empty: none.
         owners: they themselves, where no table knows them.
     """

@@ -200,16 +200,18 @@ class Ledger:
             self._state(feed.name, **self._counted(feed))
         return int(page.num_rows)
 
-    def in_step(self, feed: Feed, at: datetime) -> None:
-        """Note that nothing is owed: as of ``at`` all is here."""
+    def in_step(self, feed: Feed, kind: Attached, at: datetime) -> None:
+        """Note, where nothing is owed, that as of ``at`` all is here; it is complete once its owners are."""
+        mine = [self.portal, feed.name]
         with self.store.transaction():
-            mine = "portal = ? AND feed = ?"
-            if not self.store.rows(f"SELECT 1 FROM owed WHERE {mine} LIMIT 1", [self.portal, feed.name]):
-                self._state(feed.name, synced_at=at, error=None)
-                self.store.execute(
-                    f"UPDATE feed_state SET backfilled_at = coalesce(backfilled_at, synced_at) WHERE {mine}",
-                    [self.portal, feed.name],
-                )
+            if self.store.rows("SELECT 1 FROM owed WHERE portal = ? AND feed = ? LIMIT 1", mine):
+                return
+            changes: dict[str, object] = {"synced_at": at, "error": None}
+            states = self.states()
+            whole = kind.of is None or (kind.of.name in states and states[kind.of.name].backfilled_at is not None)
+            if whole and states[feed.name].backfilled_at is None:
+                changes["backfilled_at"] = at
+            self._state(feed.name, **changes)
 
     def _owe(self, feed: Feed, ids: Sequence[int]) -> None:
         """Put on the list who of these new or changed records owes something."""
