@@ -32,7 +32,8 @@ from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.plans import read_plans
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.lease import LEASE_SECONDS
+from b24metrics.mirror.stores import open_store
 from b24metrics.mirror.sync import Sync, which_portal
 from b24metrics.portal import AsyncPortal, Webhook
 
@@ -117,12 +118,12 @@ async def _source(job: Job, settings: Settings, address: Webhook | None, board: 
     """What the rounds work on, with portal and mirror open."""
     feeds = standard(settings.mirror.options())
     if address is None:
-        with closing(DuckStore(settings.mirror.path, read_only=True)) as store:
+        with closing(open_store(settings.mirror.where(), read_only=True)) as store:
             yield Mirrored(store, which_portal(store, job.portal), feeds, job.clock, board)
         return
     async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
         await _introduce(portal)
-        store = DuckStore(settings.mirror.path)
+        store = open_store(settings.mirror.where())
         source = Mirrored(store, portal.host, feeds, job.clock, board, gate=portal.gate.stats, meter=job.meter)
         source.sync = Sync(
             portal,
@@ -132,6 +133,7 @@ async def _source(job: Job, settings: Settings, address: Webhook | None, board: 
             clock=job.clock,
             on_progress=source.progress,
             zone=settings.reporting.zone,
+            lease_seconds=max(LEASE_SECONDS, 2 * settings.exporter.interval_seconds),
         )
         try:
             yield source

@@ -47,7 +47,7 @@ Debug = Annotated[bool, typer.Option("--debug", help="Tracebacks, for reports of
 def _reader(
     config: Path | None,
     webhook: str | None,
-    mirror: Path | None,
+    mirror: str | None,
     listen: str | None,
     web_config: Path | None,
     ca: Path | None,

@@ -20,7 +20,7 @@ from b24exporter.board import Board, Edition, FeedState, PortalFacts
 from b24exporter.publication import Publication
 from b24exporter.push import Bell
 from b24metrics.clock import Clock
-from b24metrics.errors import B24Error, MirrorError
+from b24metrics.errors import B24Error, MirrorError, PortalKept
 from b24metrics.exposition.families import collect
 from b24metrics.exposition.text import Family, Renderer, fit
 from b24metrics.kpi.model import Kpi, Snapshot, Title
@@ -81,6 +81,7 @@ class Daemon:
         self._renderer = Renderer()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="b24-round")
         self._seconds: dict[str, float] = {}
+        self._keeper: str | None = None  # the other process that keeps this portal in step
 
     async def run(self) -> None:
         """Rounds for ever, ``interval`` apart, or as soon as the bell rings."""
@@ -122,7 +123,7 @@ class Daemon:
             # With nothing to show yet, an old mirror is better than an empty screen: its lag and the failure stand beside
             # the figures.
             if failure is None or board.edition is None:
-                fresh = failure is None and self._source.has_portal
+                fresh = failure is None and self._source.has_portal and self._keeper is None
                 edition = await self._attended(self._in_worker(lambda: self._compose(fresh=fresh)))
                 if edition.snapshot.samples or board.edition is not None:
                     board.edition = edition
@@ -155,6 +156,9 @@ class Daemon:
             began = self._clock.monotonic()
             try:
                 await source.catch_up()
+                self._stand_by(None)
+            except PortalKept as kept:
+                self._stand_by(kept)  # its mirror is as good as ours: figures go on
             except MirrorError:
                 raise  # nothing can be read or written: the portal is not to blame
             except B24Error as error:
@@ -182,6 +186,15 @@ class Daemon:
         except asyncio.CancelledError:
             figures.cancel()
             raise
+
+    def _stand_by(self, kept: PortalKept | None) -> None:
+        """Say it when another process begins to keep the portal, or leaves it to this one."""
+        holder = None if kept is None else kept.holder
+        if kept is not None and holder != self._keeper:
+            log.warning("%s", kept)
+        elif kept is None and self._keeper is not None:
+            log.warning("This process keeps the portal now, in the place of %s.", self._keeper)
+        self._keeper = holder
 
     def _compose(self, *, fresh: bool) -> Edition:
         """Evaluate and print, in the worker thread. ``fresh``: the mirror has just been brought up to date."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 
 from b24exporter.server import bind, listen_on
 from b24exporter.webconfig import WebConfig
 from b24metrics.config import Settings
 from b24metrics.errors import B24Error
 from b24metrics.mirror.plans import read_plans
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import open_store
 from b24metrics.portal import Portal
 
 
@@ -70,12 +71,12 @@ def _address(settings: Settings) -> str:
 
 
 def _mirror(settings: Settings) -> str:
-    path = settings.mirror.path
-    if not path.exists():
-        return f"{path} is not there yet and will be made"
-    with closing(DuckStore(path, read_only=True)) as store:
+    where, shown = settings.mirror.where(), settings.mirror.shown
+    if isinstance(where, Path) and not where.exists():
+        return f"{shown} is not there yet and will be made"
+    with closing(open_store(where, read_only=True)) as store:
         found = [str(name) for (name,) in store.rows("SELECT portal FROM portals ORDER BY portal")]
-    return f"{path}: {', '.join(found) or 'empty'}"
+    return f"{shown}: {', '.join(found) or 'empty'}"
 
 
 def _portal(settings: Settings) -> str:

@@ -19,7 +19,15 @@ WebhookAddress = Annotated[
         show_default=False,
     ),
 ]
-MirrorFile = Annotated[Path | None, typer.Option("--mirror", "-m", help="The local copy. Default: b24metrics.duckdb")]
+MirrorFile = Annotated[
+    str | None,
+    typer.Option(
+        "--mirror",
+        "-m",
+        help="The local copy: a file, or postgresql://… (better in B24_MIRROR__PATH). Default: b24metrics.duckdb",
+        show_default=False,
+    ),
+]
 CaFile = Annotated[
     Path | None, typer.Option("--ca", help="Certificates to trust instead of the usual ones (own portal).")
 ]

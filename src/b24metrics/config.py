@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
@@ -40,6 +40,7 @@ from b24metrics.kpi.options import (
     QuoteSource,
 )
 from b24metrics.mirror.options import PHONE_PATTERN, MirrorOptions
+from b24metrics.mirror.place import is_address, shown
 from b24metrics.portal.address import Secret, Webhook
 from b24metrics.worktime import Calendars
 
@@ -59,6 +60,14 @@ def _listen_address(text: str) -> str:
     return text if host else f"0.0.0.0:{port}"
 
 
+def _place(value: object) -> object:
+    """A file, or an address that nobody must see."""
+    if not isinstance(value, str):
+        return value
+    return SecretStr(value) if is_address(value) else Path(value)
+
+
+Place = Annotated[Path | SecretStr, BeforeValidator(_place)]
 Zone = Annotated[str, AfterValidator(_known_zone)]
 Listen = Annotated[str, AfterValidator(_listen_address)]
 
@@ -133,7 +142,14 @@ class PortalSettings(_Section):
 class MirrorSettings(_Section):
     """``[mirror]``: where the copy lives and what of it is kept."""
 
-    path: Path = Field(default=Path("b24metrics.duckdb"), description="the database file")
+    path: Place = Field(
+        default=Path("b24metrics.duckdb"),
+        description="the database file, or `postgresql://user:password@host/database`; such an address is a secret: "
+        "better in `B24_MIRROR__PATH` or in a file",
+    )
+    path_file: Path | None = Field(
+        default=None, description="a file that holds nothing but that address; counts where no `path` is given"
+    )
     user_fields: Mapping[Literal["deal", "lead", "contact", "company", "invoice"], tuple[str, ...]] = Field(
         default={}, description='user fields to copy, by their names in the portal: `{ deal = ["UF_CRM_1700000000"] }`'
     )
@@ -168,6 +184,33 @@ class MirrorSettings(_Section):
             phone_pattern=self.phone_pattern,
             schedules=self.schedules,
         )
+
+    def where(self) -> str | Path:
+        """What ``open_store`` opens: a file or an address. The address is a secret.
+
+        Raises:
+            ConfigError: the file that holds it cannot be read, or holds something else.
+        """
+        if isinstance(self.path, SecretStr):
+            return self.path.get_secret_value()
+        if "path" in self.model_fields_set or self.path_file is None:
+            return self.path
+        try:
+            text = self.path_file.read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise ConfigError(
+                f"mirror.path_file: cannot read {self.path_file} ({error.strerror}). Check the path and its permissions."
+            ) from None
+        if not is_address(text):
+            raise ConfigError(
+                f"mirror.path_file: {self.path_file} holds no address such as postgresql://user:password@host/database."
+            )
+        return text
+
+    @property
+    def shown(self) -> str:
+        """The same for people: without user and password."""
+        return shown(self.where())
 
 
 class ReportingSettings(_Section):
@@ -361,6 +404,7 @@ _PATHS = (
     ("portal", "webhook_file"),
     ("portal", "ca_file"),
     ("mirror", "path"),
+    ("mirror", "path_file"),
     (None, "plans_file"),
     ("exporter", "push_token_file"),
     ("exporter", "web_config_file"),
@@ -458,7 +502,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"The settings file {path} is not TOML: {error}. Mend that line.") from None
     for section, key in _PATHS:
         place = found if section is None else found.get(section)
-        if isinstance(place, dict) and isinstance(place.get(key), str):
+        if isinstance(place, dict) and isinstance(place.get(key), str) and not is_address(place[key]):
             place[key] = str(path.parent / place[key])
     return found
 

@@ -10,9 +10,6 @@ A mirror in a DuckDB file needs none: the file has one writer.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,15 +20,10 @@ import pyarrow as pa
 
 from b24metrics.errors import MirrorBusy, PortalKept
 from b24metrics.mirror.schema import Table
-from b24metrics.mirror.stores import DuckStore, Store
+from b24metrics.mirror.stores import Store
 
 #: Seconds after which a lease that was not renewed lapses.
 LEASE_SECONDS = 60.0
-
-
-def holder_name() -> str:
-    """This process, as other ones see it: host, number, and something that tells it from its predecessor."""
-    return f"{socket.gethostname()}:{os.getpid()}/{secrets.token_hex(4)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +36,7 @@ class Keeper:
 
 def keeper(store: Store, portal: str) -> Keeper | None:
     """Who keeps a portal in step at this moment; None for nobody (or a mirror that needs no lease)."""
-    if isinstance(store, DuckStore):
+    if store.holder is None:
         return None
     found = store.rows(f"SELECT holder, until FROM leases WHERE portal = ? AND NOT ({_LAPSED})", [portal])
     return Keeper(_person(found[0][0]), found[0][1]) if found else None
@@ -53,19 +45,18 @@ def keeper(store: Store, portal: str) -> Keeper | None:
 class Lease:
     """The right of one process to write one portal's rows, and the store through which it does."""
 
-    def __init__(self, store: Store, portal: str, *, seconds: float = LEASE_SECONDS, holder: str | None = None) -> None:
+    def __init__(self, store: Store, portal: str, *, seconds: float = LEASE_SECONDS) -> None:
         """Nothing is taken yet.
 
         Args:
             store: where the mirror lives.
             portal: the portal's name in the mirror.
             seconds: how long the lease lasts without being renewed.
-            holder: default: this process.
         """
         self.portal = portal
         self.seconds = seconds
-        self.holder = holder or holder_name()
-        self.needed = not isinstance(store, DuckStore)
+        self.holder = store.holder or ""
+        self.needed = store.holder is not None
         self.store: Store = _Guarded(store, self) if self.needed else store
         self._inner = store
 
@@ -123,6 +114,7 @@ class _Guarded:
     """A store whose transactions are refused unless the lease is held."""
 
     def __init__(self, store: Store, lease: Lease) -> None:
+        self.holder = store.holder
         self._store = store
         self._lease = lease
 

@@ -10,17 +10,20 @@ Backfill and rounds may run side by side: from the moment a backfill is planned,
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from b24metrics.clock import Clock, SystemClock
-from b24metrics.errors import ConfigError, NothingMirrored
+from b24metrics.errors import ConfigError, MirrorError, NothingMirrored
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.backfill import Backfill, Progress
 from b24metrics.mirror.census import Census
 from b24metrics.mirror.desk import Client, Desk, Report, Run
 from b24metrics.mirror.feeds import Feed, Reloaded, standard
+from b24metrics.mirror.lease import LEASE_SECONDS, Lease
 from b24metrics.mirror.ledger import Ledger, State
 from b24metrics.mirror.ranges import STREAMS, left
 from b24metrics.mirror.rounds import Rounds
@@ -74,12 +77,14 @@ class Sync:
         zone: str | None = None,
         streams: int = STREAMS,
         sweeps: SweepOptions | None = None,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         """Bind a client to a mirror; nothing is asked or written yet.
 
         Args:
             client: an AsyncPortal.
-            store: where the mirror lives; Sync is its only writer.
+            store: where the mirror lives; Sync is its only writer. Of several processes on one database only one keeps a
+                portal (``mirror.lease``): the others' methods raise PortalKept.
             portal: the portal's name in the mirror.
             feeds: what to copy; default: ``feeds.standard()``.
             clock: the client's clock.
@@ -87,11 +92,13 @@ class Sync:
             zone: the portal's zone, for absences of whole days of people who set none; default UTC.
             streams: walks side by side per feed of a backfill.
             sweeps: when ids are compared with the portal's, to find what was deleted.
+            lease_seconds: after which another process takes over, if this one dies; longer than from round to round.
         """
         self.feeds = tuple(standard() if feeds is None else feeds)
         self.portal = portal
         self._store = store
-        self._desk = Desk(client, Ledger(store, portal), clock or SystemClock())
+        self._lease = Lease(store, portal, seconds=lease_seconds)
+        self._desk = Desk(client, Ledger(self._lease.store, portal), clock or SystemClock())
         attachments = Attachments(self._desk, self.feeds)
         self._backfill = Backfill(
             self._desk, self.feeds, attachments, zone=zone, streams=streams, on_progress=on_progress
@@ -126,7 +133,13 @@ class Sync:
         Raises:
             NotAuthorised, PortalClosed, Unreachable: nothing more can be asked; what was written stays.
             UnwritableMirror, UnreadableMirror: nothing more can be written; what was written stays.
+            PortalKept: another process keeps this portal.
+            MirrorAway: the database server does not answer; the next call goes on where the mirror stands.
         """
+        async with self._kept():
+            return await self._copy()
+
+    async def _copy(self) -> Report:
         known = await self._desk.write(self._desk.ledger.states)
         directories = [feed.name for feed in self.feeds if isinstance(feed.kind, Reloaded)]
         if directories and not any(name in known for name in directories):
@@ -148,7 +161,8 @@ class Sync:
         Raises:
             as ``backfill``.
         """
-        return await self._with_findings(await self._rounds.run(), self._sweep.step)
+        async with self._kept():
+            return await self._with_findings(await self._rounds.run(), self._sweep.step)
 
     async def sweep(self) -> Report:
         """Compare all ids with the portal's now.
@@ -156,10 +170,29 @@ class Sync:
         Raises:
             as ``backfill``.
         """
-        states = await self._desk.write(self._desk.ledger.states)
-        copied = [feed for feed in self.feeds if feed.name in states and states[feed.name].backfilled_at]
-        report = Report(self._desk.portal_now(), {}, {})
-        return await self._with_findings(report, lambda run: self._sweep.verify(run, copied))
+        async with self._kept():
+            states = await self._desk.write(self._desk.ledger.states)
+            copied = [feed for feed in self.feeds if feed.name in states and states[feed.name].backfilled_at]
+            report = Report(self._desk.portal_now(), {}, {})
+            return await self._with_findings(report, lambda run: self._sweep.verify(run, copied))
+
+    @asynccontextmanager
+    async def _kept(self) -> AsyncIterator[None]:
+        """Hold the portal's lease, and renew it while the portal lets us wait."""
+        await self._desk.write(self._lease.hold)
+        beating = asyncio.create_task(self._beat()) if self._lease.needed else None
+        try:
+            yield
+        finally:
+            if beating is not None:
+                beating.cancel()
+
+    async def _beat(self) -> None:
+        while True:
+            # Real seconds: the lease is by the database's clock, which no clock of ours can move.
+            await asyncio.sleep(self._lease.seconds / 3)
+            with suppress(MirrorError):  # whoever writes next is told
+                await self._desk.write(self._lease.hold)
 
     async def _with_findings(self, report: Report, search: Callable[[Run], Awaitable[Findings]]) -> Report:
         run = Run(report.at, self._desk.clock.monotonic(), dict(report.rows), dict(report.errors))

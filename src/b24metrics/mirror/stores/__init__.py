@@ -9,18 +9,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from b24metrics.mirror.place import is_address
 from b24metrics.mirror.stores.duck import DuckStore
 from b24metrics.mirror.stores.protocol import Store
 from b24metrics.mirror.stores.upsert import upsert_sql
 
-__all__ = ["DuckStore", "Store", "is_address", "open_store", "upsert_sql"]
-
-_SCHEMES = ("postgresql://", "postgres://")
-
-
-def is_address(where: str | Path) -> bool:
-    """Whether this names a PostgreSQL database rather than a file."""
-    return isinstance(where, str) and where.startswith(_SCHEMES)
+__all__ = ["DuckStore", "Store", "open_store", "upsert_sql"]
 
 
 def open_store(where: str | Path, *, read_only: bool = False) -> Store:

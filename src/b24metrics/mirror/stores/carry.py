@@ -82,6 +82,11 @@ def _settled(node: exp.Expression, patterns: set[int]) -> exp.Expression:
             node.set("this", _lettered(node.this))
         case exp.Cast() if isinstance(node.this, exp.Column) and node.to.is_type("double"):
             return exp.Dot.build([exp.to_identifier("pg_temp"), exp.func("b24_double", node.this)])
+        case exp.Order() if len(node.expressions) == 1 and node.expressions[0].this == exp.var("ALL"):
+            listed = node.find_ancestor(exp.Select)
+            assert listed is not None
+            columns = [exp.Literal.number(n) for n in range(1, len(listed.expressions) + 1)]
+            node.set("expressions", [exp.Ordered(this=column, nulls_first=False) for column in columns])
         case exp.ILike() | exp.Lower() | exp.Upper():
             node.set("this", _lettered(node.this))
         case _:

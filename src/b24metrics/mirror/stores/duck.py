@@ -68,6 +68,7 @@ class DuckStore:
             config["threads"] = threads
         if self.path != ":memory:" and not _found(Path(path), read_only=read_only):
             _make(Path(path))
+        self.holder: str | None = None  # the file's lock keeps others away
         self._mine = threading.local()
         self._opening = threading.Lock()
         self._root = _connect(self.path, self.path, read_only=read_only, config=config)

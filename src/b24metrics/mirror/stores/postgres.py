@@ -11,6 +11,9 @@ nobody else. A program that stops in the middle of a transaction is cut off by t
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 import threading
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +35,7 @@ from b24metrics.errors import (
     UnreadableMirror,
     UnwritableMirror,
 )
+from b24metrics.mirror.place import shown
 from b24metrics.mirror.rows import page_of_mappings
 from b24metrics.mirror.schema import TABLES, Table
 from b24metrics.mirror.stores import arrows
@@ -90,7 +94,9 @@ class PostgresStore:
             UnwritableMirror: this user may not make tables there.
         """
         self._options = _options_of(address)
-        self.path = _shown(self._options)
+        # The last part tells a process from a predecessor that had the same number.
+        self.holder: str | None = f"{socket.gethostname()}:{os.getpid()}/{secrets.token_hex(4)}"
+        self.path = shown(address)
         self._read_only = read_only
         self._mine = threading.local()
         self._sessions: weakref.WeakSet[_Session] = weakref.WeakSet()
@@ -186,7 +192,15 @@ class PostgresStore:
             self.execute(f"ANALYZE {table.name}")
 
     def close(self) -> None:
-        """Close the connections of all threads."""
+        """Close the connections of all threads; portals that this process kept are free at once."""
+        mine: _Session | None = getattr(self._mine, "session", None)
+        if (
+            mine is not None
+            and not self._read_only
+            and mine.connection.info.transaction_status == TransactionStatus.IDLE
+        ):
+            with suppress(psycopg.Error):
+                mine.connection.execute("DELETE FROM leases WHERE holder = %s", [self.holder])
         self._closed = True
         for session in list(self._sessions):
             with suppress(psycopg.Error):
@@ -388,13 +402,6 @@ def _options_of(address: str) -> dict[str, Any]:
             "The mirror's address cannot be read: write postgresql://user:password@host:5432/database, with %40 for @ and "
             "%2F for / inside user or password."
         ) from None
-
-
-def _shown(options: Mapping[str, Any]) -> str:
-    """An address as a person may see it: no user, no password."""
-    host = str(options.get("host") or "localhost")
-    port = f":{options['port']}" if options.get("port") else ""
-    return f"postgresql://{host}{port}/{options.get('dbname', '')}"
 
 
 def _first_line(error: psycopg.Error) -> str:

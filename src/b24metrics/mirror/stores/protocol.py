@@ -17,7 +17,12 @@ class Store(Protocol):
     Every thread has a connection of its own, so one may compute while another writes. Each statement sees what was
     committed before it began; inside ``transaction()`` all statements see one such state. Temporary tables and
     transactions belong to the thread that made them.
+
+    Attributes:
+        holder: who this process is to others that write the same mirror (``mirror.lease``); None: no others can.
     """
+
+    holder: str | None
 
     def execute(self, sql: str, params: Sequence[Any] = ()) -> None: ...
 
