@@ -235,9 +235,9 @@ def segment_sql(bounds: Sequence[object]) -> tuple[str, list[object]]:
 def cells_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
     """One scan of a fact: aggregates by segment for every cut, that of a department by own members."""
     dims = dimensions(cuts)
-    sets = dict.fromkeys(", ".join(("segment", *cut.own_columns)) for cut in cuts)
+    sets = dict.fromkeys(", ".join(("segment_no", *cut.own_columns)) for cut in cuts)
     values = (f"{atom.sql} AS v{i}" for i, atom in enumerate(wanted))
-    listed = ", ".join(("segment", f"{_grouping(dims)} AS cut_mask", *dims, *values))
+    listed = ", ".join(("segment_no", f"{_grouping(dims)} AS cut_mask", *dims, *values))
     return f"SELECT {listed} FROM {fact.name} GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
 
 
@@ -274,7 +274,7 @@ def rows_sql(fact: Fact, dims: Sequence[str], columns: Sequence[str], wheres: Se
     values = [f"CAST({column} AS DOUBLE) AS v{i}" for i, column in enumerate(columns)]
     conditions = [f"coalesce({where or 'TRUE'}, FALSE)" for where in wheres]
     met = [f"{condition} AS w{i}" for i, condition in enumerate(conditions)]
-    return f"SELECT {', '.join(('segment', *dims, *values, *met))} FROM {fact.name} WHERE {' OR '.join(conditions)}"
+    return f"SELECT {', '.join(('segment_no', *dims, *values, *met))} FROM {fact.name} WHERE {' OR '.join(conditions)}"
 
 
 def _columns(cut: Cut) -> tuple[str, ...]:
@@ -292,4 +292,4 @@ def _sums(count_of_values: int) -> str:
 def _windowed(source: str, fact: Fact, *, tree: bool = False) -> str:
     """Rows (or cells) once for every window, and for every department above if asked for."""
     climb = " JOIN kpi_closure AS k ON k.department_id = c.department_id" if tree else ""
-    return f"{source} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment = c.segment{climb}"
+    return f"{source} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment_no = c.segment_no{climb}"

@@ -11,11 +11,15 @@ from typing import Final
 import numpy as np
 
 from b24metrics.kpi.cells import Cells, FloatArray
-from b24metrics.kpi.model import Interval
+from b24metrics.kpi.model import Axis, Interval
 from b24metrics.worktime.zones import load_zone
 
 #: Share of a period's working time that must have passed before its pace means anything.
 LEAST_ELAPSED: Final = 0.1
+#: Deals that a manager must have closed in t90 before a velocity means anything.
+LEAST_CLOSED: Final = 20
+
+_DAY_SECONDS: Final = 86_400
 
 
 def divided(above: FloatArray, below: FloatArray) -> FloatArray:
@@ -33,6 +37,11 @@ def growth_against_mean(cells: Cells) -> FloatArray:
     """Of ``revenue`` against the mean of ``before_1`` … ``before_k``, k configured."""
     before = [cells[f"before_{k}"] for k in range(1, cells.options.growth_periods + 1)]
     return divided(cells["revenue"], np.mean(before, axis=0)) - 1
+
+
+def where_used(cells: Cells) -> FloatArray:
+    """``units`` where there are ``rows`` at all."""
+    return np.where(cells["rows"] > 0, cells["units"], np.nan)
 
 
 def gap(cells: Cells) -> FloatArray:
@@ -82,3 +91,32 @@ def _by_window(cells: Cells, of: Callable[[Interval], float]) -> FloatArray:
     """A number of each cell's window."""
     found = np.array([of(cells.intervals[window]) for window in cells.window_ids], dtype=np.float64)
     return found[cells.windows]
+
+
+def summed(cells: Cells) -> FloatArray:
+    """All inputs together."""
+    total: FloatArray = np.sum([*cells.values.values()], axis=0)
+    return total
+
+
+def coverage(cells: Cells) -> FloatArray:
+    """``open`` by what is missing to the ``plan``."""
+    return divided(cells["open"], cells["gap"])
+
+
+def velocity(cells: Cells) -> FloatArray:
+    """Money a day: ``deals`` × ``size`` × ``rate`` / ``cycle`` in days; of a manager only with enough deals ``closed``."""
+    found = divided(cells["deals"] * cells["size"] * cells["rate"] * _DAY_SECONDS, cells["cycle"])
+    if Axis.MANAGER in cells.grain:
+        found[cells["closed"] < LEAST_CLOSED] = np.nan
+    return found
+
+
+def drift(cells: Cells) -> FloatArray:
+    """``live`` against ``frozen``."""
+    return cells["live"] - cells["frozen"]
+
+
+def forecast_error(cells: Cells) -> FloatArray:
+    """How far ``forecast`` missed ``actual``, as a share of the latter."""
+    return divided(np.abs(cells["forecast"] - cells["actual"]), cells["actual"])

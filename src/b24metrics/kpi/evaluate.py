@@ -266,7 +266,7 @@ class _Round:
         for window, segment in self.ground.spans[fact]:
             spans.setdefault(window, []).append(segment)
         rows = RowSet(
-            segment=np.asarray(table.column("segment").to_numpy(), dtype=np.int64),
+            segment=np.asarray(table.column("segment_no").to_numpy(), dtype=np.int64),
             dims={dim: _coded(table.column(dim)) for dim in dims},
             columns={
                 name: np.asarray(table.column(f"v{i}").to_numpy(), dtype=np.float64) for i, name in enumerate(columns)

@@ -174,7 +174,7 @@ def _records(ground: Ground, part: str, measure: Listed, window: int, cut: _Cut)
     conditions, cut_params = cut.conditions()
     conditions = ["s.window_no = ?", *conditions, *([f"({measure.where})"] if measure.where else [])]
     params: list[object] = [window, *cut_params]
-    source = f"{fact.name} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment = c.segment"
+    source = f"{fact.name} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment_no = c.segment_no"
     if Axis.DEPARTMENT in cut.grain:
         source += " JOIN kpi_closure AS k ON k.department_id = c.department_id"
     # Of rows that count once between them (legs of a call) the first one stands for all.

@@ -369,8 +369,14 @@ class Ground:
         for fact, asked in wanted.items():
             numbers = [windows.index(window) for window in asked]
             if fact.windowed:
-                bounds = [(number, windows[number].start, windows[number].end) for number in numbers]
-                columns = {"window_no": "int64", "starts_at": "instant", "ends_at": "instant"}
+                meant = ((number, windows[number]) for number in numbers)
+                bounds = [(number, window.start, window.end, window.last_on) for number, window in meant]
+                columns = {
+                    "window_no": "int64",
+                    "starts_at": "instant",
+                    "ends_at": "instant",
+                    "period_ends_on": "date32",
+                }
                 self._load(f"{fact.name}_windows", columns, bounds, made)
                 self.spans[fact] = [(number, number) for number in numbers]
             elif fact.state:
@@ -379,7 +385,7 @@ class Ground:
                 self.spans[fact] = [(numbers[i], segment) for i, segment in segments[fact].members]
             self._place(fact, segments[fact].bounds, reach[fact], made)
         spans = [(fact.name, *span) for fact, found in self.spans.items() for span in found]
-        self._load("kpi_spans", {"fact": "string", "window_no": "int64", "segment": "int64"}, spans, made)
+        self._load("kpi_spans", {"fact": "string", "window_no": "int64", "segment_no": "int64"}, spans, made)
         yield
         # After a failure there is nothing to drop: the transaction takes the tables back.
         self.store.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("kpi_cells", *reversed(made))))
@@ -417,6 +423,8 @@ class Ground:
             "seen_until": self.seen_until,
             "by_stage": options.quote_source is QuoteSource.STAGE,
             "lower_case": _lower_case(),
+            "headline_unit": options.headline_unit,
+            "segment_by": options.segment_by.value,
             "stale_before": self.stale_before,
             "d30_at": self.rules.window(WindowId.D30, self.now).start,
             "t180_at": self.rules.window(WindowId.T180, self.now).start,
@@ -491,7 +499,7 @@ class Ground:
             placed = " LEFT JOIN kpi_places AS q ON q.department_id = f.placed_in"
         self.store.execute(
             f"CREATE OR REPLACE TEMP TABLE {fact.name} AS SELECT f.*{adds}, {department} AS department_id, "
-            f"{segment} AS segment FROM {source} AS f "
+            f"{segment} AS segment_no FROM {source} AS f "
             f"LEFT JOIN kpi_people AS p ON p.manager_id = f.manager_id{placed}{refined}{where}",
             params,
         )
@@ -538,6 +546,8 @@ class Ground:
         self._load("kpi_lists", {"list": "string", "number": "int64", "text": "string"}, lists, made)
         kinds = [(provider, kind.value) for provider, kind in sorted(options.activity_kinds.items())]
         self._load("kpi_kinds", {"provider_id": "string", "kind": "string"}, kinds, made)
+        chances = sorted(options.stage_probabilities.items())
+        self._load("kpi_chances", {"stage_id": "string", "chance": "double"}, chances, made)
         people = [
             (
                 m.person.id,

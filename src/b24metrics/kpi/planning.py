@@ -5,24 +5,45 @@ Laws: whatever needs a plan has no value without one above 0; days and shares of
 
 from __future__ import annotations
 
-from b24metrics.kpi.arithmetic import gap, required_daily, run_rate, run_rate_attainment
+from b24metrics.kpi.arithmetic import (
+    coverage,
+    drift,
+    forecast_error,
+    gap,
+    required_daily,
+    run_rate,
+    run_rate_attainment,
+    summed,
+    velocity,
+)
+from b24metrics.kpi.facts.deals import CLOSED_DEALS, OPEN_DEALS
+from b24metrics.kpi.facts.forecast import EXPECTED_DEALS, WEIGHTED_DEALS
 from b24metrics.kpi.model import (
+    NOW,
     Better,
+    Book,
     Chapter,
     Derived,
     Kpi,
+    Mean,
+    Number,
+    Over,
     Plan,
     Ratio,
     Title,
+    Total,
     Unit,
+    WindowId,
     grains,
     windows,
 )
-from b24metrics.kpi.volume import REVENUE, REVENUE_WON
+from b24metrics.kpi.volume import OPEN_PIPELINE_AMOUNT, REVENUE, REVENUE_WON, WON
 
 _PLAN = Plan(REVENUE_WON.id)
 _REACHED = Derived({"won": REVENUE_WON.measure, "plan": _PLAN}, gap)
 _TO_DATE = windows("mtd qtd")
+#: Where chances of winning come from; records are explained under these names.
+_SOURCES = ("history", "deal", "settings", "place")
 
 PLAN_AMOUNT = Kpi(
     id="plan_amount",
@@ -130,7 +151,130 @@ RUN_RATE_ATTAINMENT_RATIO = Kpi(
     formula="run_rate_forecast_amount / plan(period of w), plan > 0",
 )
 
+WEIGHTED_PIPELINE_AMOUNT = Kpi(
+    id="weighted_pipeline_amount",
+    title=Title(ru="Взвешенная воронка", en="Weighted pipeline"),
+    measure=Derived(
+        {source: Total(WEIGHTED_DEALS, "weighted_amount", f"probability_source = '{source}'") for source in _SOURCES},
+        summed,
+    ),
+    unit=Unit.MONEY,
+    better=Better.HIGHER,
+    grains=grains("M D P T"),
+    windows=NOW,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: weighted_pipeline_amount",
+    definition=Title(
+        ru="Сумма сделок в работе, каждая умножена на вероятность выигрыша: доля выигранных среди дошедших до этапа "
+        "за 180 дней, иначе вероятность из сделки, из настроек или по месту этапа в воронке.",
+        en="Amounts of open deals, each times its chance of being won: the share won of deals that reached the stage in "
+        "180 days, else the deal's own probability, the configured one, or one by the stage's place in the pipeline.",
+    ),
+    formula="Σ amt(d)·p(stage(d)), sem(d) = P; p = won/reached in t180 (n ≥ 30), else PROBABILITY, else i/(k + 1)",
+)
+
+PERIOD_FORECAST_AMOUNT = Kpi(
+    id="period_forecast_amount",
+    title=Title(ru="Прогноз периода", en="Period forecast"),
+    measure=Derived({"won": REVENUE, "expected": Total(EXPECTED_DEALS, "weighted_amount")}, summed),
+    unit=Unit.MONEY,
+    better=Better.HIGHER,
+    grains=grains("M D P T"),
+    windows=_TO_DATE,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: period_forecast_amount",
+    definition=Title(
+        ru="Объём продаж на данный момент и сделки в работе, ожидаемые до конца периода (и просроченные), "
+        "каждая умножена на вероятность выигрыша; сделки без даты не участвуют.",
+        en="Revenue won so far, and open deals expected before the period ends (overdue ones too), each times its chance "
+        "of being won; deals without a date take no part.",
+    ),
+    formula="revenue_won(w) + Σ amt(d)·p(stage(d)) for open d with CLOSEDATE(d) ≤ last day of the period",
+)
+
+PIPELINE_COVERAGE_RATIO = Kpi(
+    id="pipeline_coverage_ratio",
+    title=Title(ru="Покрытие плана воронкой", en="Pipeline coverage"),
+    measure=Derived({"open": Over(OPEN_PIPELINE_AMOUNT.measure, WindowId.NOW), "gap": _REACHED}, coverage),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    grains=grains("M D T"),
+    windows=_TO_DATE,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: pipeline_coverage_ratio",
+    definition=Title(
+        ru="Во сколько раз сумма сделок в работе больше того, что осталось до плана; план выполнен — значения нет.",
+        en="How many times the amount in work covers what is missing to the plan; no value once the plan is reached.",
+    ),
+    formula="open_pipeline_amount / plan_gap_amount, gap > 0",
+)
+
+SALES_VELOCITY_PER_DAY = Kpi(
+    id="sales_velocity_per_day",
+    title=Title(ru="Скорость продаж", en="Sales velocity"),
+    measure=Derived(
+        {
+            "deals": Number(OPEN_DEALS),
+            "size": Over(Mean(CLOSED_DEALS, "amount", WON), WindowId.T90),
+            "rate": Over(Ratio(Number(CLOSED_DEALS, WON), Number(CLOSED_DEALS)), WindowId.T90),
+            "cycle": Over(Mean(CLOSED_DEALS, "cycle_seconds", f"{WON} AND cycle_seconds IS NOT NULL"), WindowId.T90),
+            "closed": Over(Number(CLOSED_DEALS), WindowId.T90),
+        },
+        velocity,
+    ),
+    unit=Unit.MONEY_PER_DAY,
+    better=Better.HIGHER,
+    grains=grains("M D P T"),
+    windows=NOW,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: sales_velocity_per_day",
+    definition=Title(
+        ru="Сколько денег в день приносит воронка: сделки в работе, умноженные на средний чек и долю выигранных "
+        "и делённые на длительность сделки, по 90 дням; у менеджера — от 20 закрытых сделок.",
+        en="Money a day that the pipeline brings: open deals times average size times win rate by the length of a sale, "
+        "over 90 days; of a manager from 20 closed deals on.",
+    ),
+    formula="N·A·win_rate / Cyc: N open now; average size, win rate, mean cycle in days over t90",
+)
+
+FORECAST_ERROR_RATIO = Kpi(
+    id="forecast_error_ratio",
+    title=Title(ru="Ошибка прогноза", en="Forecast error"),
+    measure=Derived({"forecast": Plan(PERIOD_FORECAST_AMOUNT.id, Book.FROZEN), "actual": REVENUE}, forecast_error),
+    unit=Unit.RATIO,
+    better=Better.LOWER,
+    grains=grains("D T"),
+    windows=windows("prev_month"),
+    chapter=Chapter.VOLUME,
+    source="catalogue A: forecast_error_ratio",
+    definition=Title(
+        ru="Насколько прогноз, записанный в первой четверти месяца, разошёлся с фактом: 0,2 значит на 20 %.",
+        en="How far the forecast written down after a quarter of the month missed what came: 0.2 is by 20 %.",
+    ),
+    formula="|period forecast frozen at 25 % of the month - revenue_won| / revenue_won, revenue_won > 0",
+)
+
+FROZEN_DRIFT_AMOUNT = Kpi(
+    id="frozen_drift_amount",
+    title=Title(ru="Расхождение с закрытым месяцем", en="Drift since the month was closed"),
+    measure=Derived({"live": REVENUE, "frozen": Plan(REVENUE_WON.id, Book.FROZEN)}, drift),
+    unit=Unit.MONEY,
+    better=Better.NEITHER,
+    grains=grains("M D T"),
+    windows=windows("prev_month"),
+    chapter=Chapter.VOLUME,
+    source="catalogue A §2.9: frozen_drift_amount",
+    definition=Title(
+        ru="На сколько объём продаж прошлого месяца изменился после его закрытия: сделки переоткрыли, "
+        "удалили или добавили задним числом.",
+        en="By how much the revenue of the last month has changed since it was closed: deals reopened, deleted or added "
+        "later.",
+    ),
+    formula="revenue_won(prev_month) now - revenue_won(prev_month) as frozen",
+)
+
 CHAPTER = (
     PLAN_AMOUNT, PLAN_ATTAINMENT_RATIO, PLAN_GAP_AMOUNT, REQUIRED_DAILY_AMOUNT, RUN_RATE_FORECAST_AMOUNT,
-    RUN_RATE_ATTAINMENT_RATIO,
+    RUN_RATE_ATTAINMENT_RATIO, WEIGHTED_PIPELINE_AMOUNT, PERIOD_FORECAST_AMOUNT, PIPELINE_COVERAGE_RATIO,
+    SALES_VELOCITY_PER_DAY, FORECAST_ERROR_RATIO, FROZEN_DRIFT_AMOUNT,
 )  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.arithmetic import growth, growth_against_mean
+from b24metrics.kpi.arithmetic import growth, growth_against_mean, where_used
 from b24metrics.kpi.facts.deals import CLOSED_DEALS, NEW_DEALS, OPEN_DEALS, WON_BEFORE
+from b24metrics.kpi.facts.products import SOLD_PRODUCTS, SOLD_SEGMENTS, SOLD_UNITS
 from b24metrics.kpi.model import (
     ALL,
     CAL,
@@ -27,11 +28,11 @@ from b24metrics.kpi.model import (
 )
 from b24metrics.kpi.options import MOST_GROWTH_PERIODS
 
-_WON = "outcome = 'won'"
+WON = "outcome = 'won'"
 _LOST = "outcome = 'lost'"
 _WON_AMOUNT = Total(WON_BEFORE, "amount")
 _GROWING = windows("today 7d 30d wtd mtd qtd prev_month")
-REVENUE = Total(CLOSED_DEALS, "amount", where=_WON, native="native_amount")
+REVENUE = Total(CLOSED_DEALS, "amount", where=WON, native="native_amount")
 
 REVENUE_WON = Kpi(
     id="revenue_won",
@@ -53,7 +54,7 @@ REVENUE_WON = Kpi(
 DEALS_WON_COUNT = Kpi(
     id="deals_won_count",
     title=Title(ru="Выигранные сделки", en="Deals won"),
-    measure=Number(CLOSED_DEALS, where=_WON),
+    measure=Number(CLOSED_DEALS, where=WON),
     unit=Unit.DEALS,
     better=Better.HIGHER,
     grains=grains("M D P R T, M×P"),
@@ -67,10 +68,29 @@ DEALS_WON_COUNT = Kpi(
     formula="|{d: sem(d) = S, won_at(d) ∈ w}|",
 )
 
+UNITS_SOLD = Kpi(
+    id="units_sold",
+    title=Title(ru="Продано единиц", en="Units sold"),
+    measure=Derived({"units": Total(SOLD_UNITS, "quantity", where="headline"), "rows": Number(SOLD_UNITS)}, where_used),
+    unit=Unit.UNITS,
+    better=Better.HIGHER,
+    grains=grains("M D P T"),
+    windows=ROLL + CAL,
+    chapter=Chapter.VOLUME,
+    source="catalogue A: units_sold",
+    definition=Title(
+        ru="Количество из товарных строк выигранных сделок, в одной единице измерения (обычно штуки); "
+        "если товарных строк нет ни в одной сделке, значения нет.",
+        en="Quantities of the product rows of deals won, in one unit of measure (pieces unless configured); "
+        "no value where no deal has product rows.",
+    ),
+    formula="Σ quantity(r) over rows r of deals won in w, measure(r) = the headline unit or none",
+)
+
 AVG_DEAL_SIZE = Kpi(
     id="avg_deal_size",
     title=Title(ru="Средний чек", en="Average deal size"),
-    measure=Mean(CLOSED_DEALS, "amount", where=_WON),
+    measure=Mean(CLOSED_DEALS, "amount", where=WON),
     unit=Unit.MONEY,
     better=Better.HIGHER,
     grains=grains("M D P R T"),
@@ -87,7 +107,7 @@ AVG_DEAL_SIZE = Kpi(
 AVG_DEAL_SIZE_MEDIAN = Kpi(
     id="avg_deal_size_median",
     title=Title(ru="Медианный чек", en="Median deal size"),
-    measure=Quantile(CLOSED_DEALS, "amount", 0.5, where=_WON),
+    measure=Quantile(CLOSED_DEALS, "amount", 0.5, where=WON),
     unit=Unit.MONEY,
     better=Better.HIGHER,
     grains=AVG_DEAL_SIZE.grains,
@@ -105,8 +125,8 @@ REVENUE_PER_CUSTOMER = Kpi(
     id="revenue_per_customer",
     title=Title(ru="Выручка на клиента", en="Revenue per customer"),
     measure=Ratio(
-        Total(CLOSED_DEALS, "amount", where=f"{_WON} AND customer IS NOT NULL"),
-        Number(CLOSED_DEALS, where=_WON, distinct="customer"),
+        Total(CLOSED_DEALS, "amount", where=f"{WON} AND customer IS NOT NULL"),
+        Number(CLOSED_DEALS, where=WON, distinct="customer"),
     ),
     unit=Unit.MONEY,
     better=Better.HIGHER,
@@ -244,7 +264,48 @@ OPEN_PIPELINE_AMOUNT = Kpi(
     formula="Σ amt(d) for d ∈ D, sem(d) = P",
 )
 
+PRODUCT_REVENUE = Kpi(
+    id="product_revenue",
+    title=Title(ru="Выручка по товару", en="Revenue by product"),
+    measure=Total(SOLD_PRODUCTS, "amount"),
+    unit=Unit.MONEY,
+    better=Better.HIGHER,
+    grains=grains("D P T"),
+    windows=windows("30d mtd qtd prev_month"),
+    chapter=Chapter.VOLUME,
+    source="catalogue A: product_revenue",
+    definition=Title(
+        ru="Суммы товарных строк выигранных сделок по товарам: двадцать крупнейших, остальные вместе (other); "
+        "сумма сделки, не разнесённая по строкам, — unallocated.",
+        en="Amounts of product rows of deals won, by product: the twenty largest, the rest together (other); "
+        "what the rows of a deal do not explain is unallocated.",
+    ),
+    formula="Σ price·quantity of rows of deals won in w; unallocated = revenue_won - Σ rows",
+    labels=("product",),
+)
+
+SEGMENT_REVENUE = Kpi(
+    id="segment_revenue",
+    title=Title(ru="Выручка по сегменту", en="Revenue by segment"),
+    measure=Total(SOLD_SEGMENTS, "amount"),
+    unit=Unit.MONEY,
+    better=Better.HIGHER,
+    grains=grains("D P T"),
+    windows=windows("30d mtd qtd prev_month"),
+    chapter=Chapter.VOLUME,
+    source="catalogue A: segment_revenue",
+    definition=Title(
+        ru="Объём продаж по сфере деятельности клиента (или другому настроенному признаку): "
+        "двадцать крупнейших, остальные вместе (other).",
+        en="Revenue won by the client's industry (or another configured trait): the twenty largest, the rest together "
+        "(other).",
+    ),
+    formula="Σ amt(d) for d won in w, by segment(d); empty is (none)",
+    labels=("segment",),
+)
+
 CHAPTER = (
-    REVENUE_WON, DEALS_WON_COUNT, AVG_DEAL_SIZE, AVG_DEAL_SIZE_MEDIAN, REVENUE_PER_CUSTOMER, NEW_DEALS_COUNT,
+    REVENUE_WON, DEALS_WON_COUNT, UNITS_SOLD, AVG_DEAL_SIZE, AVG_DEAL_SIZE_MEDIAN, REVENUE_PER_CUSTOMER, NEW_DEALS_COUNT,
     DEALS_LOST_COUNT, REVENUE_LOST, SALES_GROWTH_RATIO, SALES_GROWTH_VS_AVG_RATIO, OPEN_DEALS_COUNT, OPEN_PIPELINE_AMOUNT,
+    PRODUCT_REVENUE, SEGMENT_REVENUE,
 )  # fmt: skip

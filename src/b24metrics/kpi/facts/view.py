@@ -11,7 +11,8 @@ native amount and ``amount`` in the reporting currency, NULL where the currency 
 Tables of the evaluator: ``kpi_lists(list, number, text)`` configured lists; ``kpi_rates(currency_id, factor)`` today's
 rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_past_rates(currency_id, since, until, factor)`` what a
 currency was worth; ``kpi_days(on_date, starts_at)`` first instant of local
-dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_work_days`` the company's working time, calendar
+dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_chances(stage_id,
+chance)`` configured chances of winning; ``kpi_sellers(manager_id)`` active people of the sales scope; ``kpi_work_days`` the company's working time, calendar
 0, for ``worktime.sqltable`` (``working_seconds`` says how).
 """
 
@@ -62,6 +63,8 @@ ASKED: Final = frozenset(
         "seen_until",  # the later of ``now`` and the last look at the portal: what is dated after it lies in the future
         "by_stage",  # TRUE: the stage of a deal tells that a proposal was sent
         "lower_case",  # every lower-case letter
+        "headline_unit",  # code of the unit of measure whose quantities are counted
+        "segment_by",  # industry, client_type or deal_type
     }
 )  # fmt: skip
 
@@ -93,9 +96,10 @@ class Fact(View):
         solo: column that tells rows whose distinct key occurs in no other row, so that they may be counted plainly.
         refine: adds columns that SQL cannot say (working time), over whole arrays.
         windowed: for cohorts and sets that depend on the bounds of the window: the SQL may read
-            ``kpi_windows(window_no, starts_at, ends_at)``, every window that is asked of this fact (half-open; previous and
-            fixed ones included; a state's is empty, both bounds being ``$now``), and yields the column ``window_no`` instead
-            of ``happened_at``: a row counts in that window alone. ``$since`` is the earliest ``starts_at``.
+            ``kpi_windows(window_no, starts_at, ends_at, period_ends_on)``, every window that is asked of this fact (half-open;
+            previous and fixed ones included; a state's is empty, both bounds being ``$now``; ``period_ends_on``: first local
+            date after the whole period), and yields the column ``window_no`` instead of ``happened_at``: a row counts in
+            that window alone. ``$since`` is the earliest ``starts_at``.
         placed: rows say in ``placed_in`` to which department their manager belonged at the time; where that is NULL, or a
             department that is gone, today's counts (catalogue §2.5 "Membership").
     """
