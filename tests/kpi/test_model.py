@@ -397,9 +397,16 @@ def test_every_id_of_the_catalogue_gives_clean_names(program: Callable[[str], st
 # ---------------------------------------------------------------- declarations
 
 
+#: What cards ask for beside the ids of the index: buckets of a state, the mean beside a median, a wider base.
+VARIANTS = {
+    "activities_planned_today_count", "activities_planned_undated_count", "call_conversion_ratio_mature",
+    "dq_deals_without_amount_any_stage", "invoice_payment_lag_seconds_avg",
+}  # fmt: skip
+
+
 def test_ids_are_those_of_the_catalogue() -> None:
     """Nothing is declared under a name of its own."""
-    assert [] == [kpi_id for kpi_id in KPIS if kpi_id not in CATALOGUE]
+    assert [] == [kpi_id for kpi_id in KPIS if kpi_id not in CATALOGUE and kpi_id not in VARIANTS]
     assert [kpi_id for kpi_id in CATALOGUE if kpi_id in KPIS] != []
 
 
