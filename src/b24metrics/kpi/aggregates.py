@@ -179,6 +179,14 @@ def facts(measure: Measure) -> tuple[Fact, ...]:
     return tuple(dict.fromkeys(look.fact for look in looks(measure) if look.fact is not None))
 
 
+def needed(measure: Measure) -> tuple[Fact, ...]:
+    """The facts that a measure cannot do without."""
+    if not isinstance(measure, Derived):
+        return facts(measure)
+    wanted = (needed(one) for name, one in measure.inputs.items() if name not in measure.optional)
+    return tuple(dict.fromkeys(fact for some in wanted for fact in some))
+
+
 # ---------------------------------------------------------------- SQL
 
 

@@ -52,19 +52,19 @@ def gap(cells: Cells) -> FloatArray:
 def required_daily(cells: Cells) -> FloatArray:
     """``gap`` by the standard days that are left of the period."""
 
-    def days_left(interval: Interval) -> float:
-        left = (interval.working_seconds_whole or 0) - (interval.working_seconds or 0)
-        standard = _standard_day(cells, interval)
-        return left / standard if standard else 0.0
+    def left(interval: Interval) -> float:
+        return float((interval.working_seconds_whole or 0) - (interval.working_seconds or 0))
 
-    return divided(cells["gap"], _by_window(cells, days_left))
+    return divided(cells["gap"], standard_days(cells, _by_window(cells, left)))
 
 
-def _standard_day(cells: Cells, interval: Interval) -> int:
-    """Working seconds of the company's usual day."""
+def standard_days(cells: Cells, seconds: FloatArray) -> FloatArray:
+    """Working seconds as usual days of the company; 0 where its week has no working day."""
     calendar = cells.options.calendar
     assert calendar is not None  # the evaluator says which one holds
-    return calendar.standard_day_seconds(interval.end.astimezone(load_zone(cells.options.zone or "UTC")).date())
+    zone = load_zone(cells.options.zone or "UTC")
+    usual = _by_window(cells, lambda interval: calendar.standard_day_seconds(interval.end.astimezone(zone).date()))
+    return np.nan_to_num(divided(seconds, usual))
 
 
 def run_rate(cells: Cells) -> FloatArray:

@@ -369,7 +369,12 @@ class _Round:
         steps: int,
         combination: Mapping[str, str],
     ) -> Values:
-        inputs = {name: self._values(one, windows, frame, steps).map(np.ravel) for name, one in measure.inputs.items()}
+        inputs = {
+            name: Values(np.full(len(windows) * len(frame.keys), np.nan))
+            if name in measure.optional and self.ground.missing(aggregates.needed(one))
+            else self._values(one, windows, frame, steps).map(np.ravel)
+            for name, one in measure.inputs.items()
+        }
         labels = [self.places.labels(frame.cut, key) for key in frame.keys]
         names = labels[0].keys() if labels else ()
         cells = Cells(

@@ -154,7 +154,7 @@ class Ground:
 
     def lacking(self, kpi: Kpi) -> tuple[str, ...]:
         """What a KPI needs and does not find; see ``Snapshot.absent``."""
-        feeds = self.missing(aggregates.facts(kpi.measure))
+        feeds = self.missing(aggregates.needed(kpi.measure))
         unloaded = kpi.needs_input is not None and kpi.needs_input not in self.inputs
         return (*feeds, f"inputs.{kpi.needs_input}") if unloaded else feeds
 

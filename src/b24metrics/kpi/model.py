@@ -355,13 +355,14 @@ class Computed:
 
     ``compute`` gets the rows of the fact, sorted by cell, with ``columns`` as arrays, and returns one value per cell,
     NaN for nothing; or ``cells.Values`` with the sizes behind it, shape (cells,) each. Without a size of its own, ``n``
-    is the number of rows.
+    is the number of rows. ``order``: one of the columns, by which the rows of each cell ascend.
     """
 
     fact: Fact
     columns: tuple[str, ...]
     compute: Callable[[Groups], FloatArray | Values]
     where: str = ""
+    order: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,11 +378,14 @@ class Derived:
 
     ``spread``: combinations of labels that every cell has besides its own (``({"by": "revenue_won", "within": "D"}, …)``);
     ``compute`` is called once for each, with the combination in ``Cells.combination``. The names are among ``Kpi.labels``.
+
+    ``optional``: inputs that are nothing where their feeds were not copied, instead of silencing the whole KPI.
     """
 
     inputs: Mapping[str, Measure]
     compute: Callable[[Cells], FloatArray | Values]
     spread: tuple[Mapping[str, str], ...] = ()
+    optional: frozenset[str] = frozenset()
 
 
 Measure: TypeAlias = Number | Total | Ratio | Mean | Quantile | Plan | Previous | Over | Computed | Derived
