@@ -9,19 +9,20 @@ import json
 import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import httpx
+import pyarrow as pa
 import pytest
 
 from b24metrics.clock import HandClock
 from b24metrics.mirror.options import PHONE_PATTERN
 from b24metrics.mirror.phones import client_phone_key, email_key
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import DuckStore, Store, open_store
 from b24metrics.mirror.sync import Sync
 from b24metrics.portal.client import AsyncPortal
 from b24metrics.portal.limits import STANDARD, Plan
@@ -216,7 +217,7 @@ class World:
 
     clock: HandClock
     portal: PracticePortal
-    path: Path
+    place: Path | str
     dice: random.Random = field(default_factory=lambda: random.Random(7))
 
     @property
@@ -238,7 +239,7 @@ class World:
     @asynccontextmanager
     async def sync(
         self,
-        store: DuckStore,
+        store: Store,
         line: Line | None = None,
         *,
         attempts: int = 2,
@@ -257,11 +258,11 @@ class World:
         ) as client:
             yield Sync(client, store, portal="practice", clock=self.clock, **options)
 
-    def open(self) -> DuckStore:
+    def open(self) -> Store:
         """The mirror, as after a restart."""
-        return DuckStore(self.path, threads=1)
+        return DuckStore(self.place, threads=1) if isinstance(self.place, Path) else open_store(self.place)
 
-    def copy(self, store: DuckStore, *, rounds: int = 1, **options: Any) -> None:
+    def copy(self, store: Store, *, rounds: int = 1, **options: Any) -> None:
         """Backfill and rounds in one go."""
 
         async def work() -> None:
@@ -272,12 +273,60 @@ class World:
 
         asyncio.run(work())
 
-    def difference(self, store: DuckStore) -> dict[str, tuple[list[Any], list[Any]]]:
+    def difference(self, store: Store) -> dict[str, tuple[list[Any], list[Any]]]:
         """Tables that differ: (only on the portal, only in the mirror)."""
         return difference(self.data, store)
 
 
-def difference(data: Data, store: DuckStore) -> dict[str, tuple[list[Any], list[Any]]]:
+class Torn:
+    """A store that fails at its n-th statement, and at all that follow, wherever it stands. ``left`` None: at none."""
+
+    def __init__(self, store: Store, failure: Exception) -> None:
+        self.store = store
+        self.holder = store.holder
+        self.failure = failure
+        self.left: int | None = None
+
+    def _count(self) -> None:
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                raise self.failure
+
+    def execute(self, sql: str, params: Any = ()) -> None:
+        self._count()
+        self.store.execute(sql, params)
+
+    def rows(self, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
+        self._count()
+        return self.store.rows(sql, params)
+
+    def arrow(self, sql: str, params: Any = ()) -> pa.Table:
+        self._count()
+        return self.store.arrow(sql, params)
+
+    def upsert(self, table: Any, rows: Any) -> int:
+        self._count()
+        return self.store.upsert(table, rows)
+
+    def load(self, name: str, table: Any) -> None:
+        self._count()
+        self.store.load(name, table)
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        with self.store.transaction():
+            yield
+            self._count()  # before the commit
+
+    def checkpoint(self) -> None:
+        self.store.checkpoint()
+
+    def close(self) -> None:
+        self.store.close()
+
+
+def difference(data: Data, store: Store) -> dict[str, tuple[list[Any], list[Any]]]:
     """Tables in which portal and mirror differ: (only on the portal, only in the mirror), a few rows of each."""
     differing = {}
     for table, theirs in PORTAL_SIDE.items():
@@ -310,7 +359,7 @@ def keys_there(data: Data) -> set[tuple[int, int, str, str]]:
     return keys
 
 
-def keys_here(store: DuckStore) -> set[tuple[int, int, str, str]]:
+def keys_here(store: Store) -> set[tuple[int, int, str, str]]:
     """Keys of clients that are alive."""
     return set(
         store.rows(
@@ -455,8 +504,25 @@ def _furnish_clients(data: Data, now: int, *, size: int, gap: int) -> None:
     )
 
 
+@pytest.fixture(params=["file", "server"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+    """Where no mirror is yet: a file, or a database of the tests' own server."""
+    if request.param == "file":
+        return tmp_path / "mirror.duckdb"
+    server, template = request.getfixturevalue("postgres"), request.getfixturevalue("empty_mirror")
+    return str(server.fresh(template))
+
+
 @pytest.fixture
-def world(tmp_path: Path, clock: HandClock) -> Iterator[World]:
+def either(place: Path | str) -> Iterator[Store]:
+    """An empty mirror, of either kind."""
+    store = DuckStore(threads=1) if isinstance(place, Path) else open_store(place)
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def world(place: Path | str, clock: HandClock) -> Iterator[World]:
     """A small furnished portal and a place for its mirror."""
     connection = duckdb.connect()
     connection.execute("SET threads = 1")  # tiny tables: more threads only wait for each other
@@ -466,5 +532,5 @@ def world(tmp_path: Path, clock: HandClock) -> Iterator[World]:
         [1] AS UF_DEPARTMENT, 'employee' AS USER_TYPE, TRUE AS IS_ADMIN""")
     furnish(data, int(clock.now()))
     portal.accounts.add_webhook(Webhook(1, SECRET))
-    yield World(clock, portal, tmp_path / "mirror.duckdb")
+    yield World(clock, portal, place)
     connection.close()

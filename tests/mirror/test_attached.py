@@ -14,7 +14,7 @@ import pytest
 from b24metrics.errors import ConfigError, Unreachable
 from b24metrics.mirror.feeds import Feed, standard
 from b24metrics.mirror.options import MirrorOptions
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import status
 from b24metrics.sim.accounts import Sight
 from tests.mirror.conftest import World
@@ -29,25 +29,25 @@ def papers(**options: Any) -> tuple[Feed, ...]:
 
 
 @pytest.fixture
-def store(world: World) -> Iterator[DuckStore]:
+def store(world: World) -> Iterator[Store]:
     store = world.open()
     yield store
     store.close()
 
 
-def copy(world: World, store: DuckStore, **options: Any) -> None:
+def copy(world: World, store: Store, **options: Any) -> None:
     world.copy(store, feeds=papers(), **options)
 
 
-def difference(world: World, store: DuckStore) -> dict[str, Any]:
+def difference(world: World, store: Store) -> dict[str, Any]:
     return {name: rows for name, rows in world.difference(store).items() if name in PAPERS}
 
 
-def owed(store: DuckStore) -> set[tuple[str, int]]:
+def owed(store: Store) -> set[tuple[str, int]]:
     return set(store.rows("SELECT feed, owner_id FROM owed"))
 
 
-def test_new_and_changed_owners_are_asked_about(world: World, store: DuckStore) -> None:
+def test_new_and_changed_owners_are_asked_about(world: World, store: Store) -> None:
     """Payments of invoices, product rows of won deals; not again and again because of the overlap."""
     copy(world, store)
     assert set() == owed(store)
@@ -69,7 +69,7 @@ def test_new_and_changed_owners_are_asked_about(world: World, store: DuckStore) 
     assert set() == asked & {"crm.item.payment.list", "crm.deal.productrows.get"}
 
 
-def test_a_cut_between_owner_and_answer_loses_nothing(world: World, store: DuckStore) -> None:
+def test_a_cut_between_owner_and_answer_loses_nothing(world: World, store: Store) -> None:
     """Who is to be asked is written with the page that showed it; the next run asks."""
     copy(world, store)
     world.clock.move(60)
@@ -94,7 +94,7 @@ def test_a_cut_between_owner_and_answer_loses_nothing(world: World, store: DuckS
     assert set() == owed(store)
 
 
-def test_an_owner_that_is_gone_or_hidden_does_not_stop_the_others(world: World, store: DuckStore) -> None:
+def test_an_owner_that_is_gone_or_hidden_does_not_stop_the_others(world: World, store: Store) -> None:
     """A deal that is deleted before it is asked about has no rows; an unreadable one is noted."""
     world.sql("UPDATE deal SET STAGE_SEMANTIC_ID = 'S', STAGE_ID = 'WON'")
     copy(world, store)
@@ -115,7 +115,7 @@ def test_an_owner_that_is_gone_or_hidden_does_not_stop_the_others(world: World, 
     assert [(0,)] == store.rows("SELECT count(*) FROM product_rows WHERE owner_id = 3")
 
 
-def test_payments_that_leave_no_trace_are_found_within_a_day(world: World, store: DuckStore) -> None:
+def test_payments_that_leave_no_trace_are_found_within_a_day(world: World, store: Store) -> None:
     """Invoices in progress are asked about anew every day, finished ones are not."""
     copy(world, store)
     world.sql("UPDATE payment SET PAID = TRUE, SUM = 99")
@@ -131,7 +131,7 @@ def test_payments_that_leave_no_trace_are_found_within_a_day(world: World, store
     assert [(there,)] == store.rows("SELECT count(*) FROM payments WHERE amount = 99")
 
 
-def test_without_the_right_only_this_feed_is_off(world: World, store: DuckStore) -> None:
+def test_without_the_right_only_this_feed_is_off(world: World, store: Store) -> None:
     """Payments are forbidden: one sentence says so, everything else is copied; allowed again, nothing is missing."""
     forbid(world, "payment")
 
@@ -155,7 +155,7 @@ def forbid(world: World, *tables: str) -> None:
     webhook.sight = Sight(denied=frozenset(tables))
 
 
-def test_schedules_are_copied_by_their_numbers(world: World, store: DuckStore) -> None:
+def test_schedules_are_copied_by_their_numbers(world: World, store: Store) -> None:
     """The portal's own words are kept; a number that is not there is none; changes come within the hour."""
     world.data.insert("schedule", {"ID": 1, "NAME": "Office", "WORK_DAYS": "12345"})
     feeds = tuple(feed for feed in standard(MirrorOptions(schedules=(1, 9))) if feed.name == "schedules")
@@ -171,7 +171,7 @@ def test_schedules_are_copied_by_their_numbers(world: World, store: DuckStore) -
     assert (1, "Office", "123456") == spec()
 
 
-def test_what_is_left_is_told(world: World, store: DuckStore) -> None:
+def test_what_is_left_is_told(world: World, store: Store) -> None:
     """Until all owners were asked about, the feed is not complete and says how many are left."""
 
     async def work() -> None:
@@ -190,7 +190,7 @@ def test_what_is_left_is_told(world: World, store: DuckStore) -> None:
     )  # fmt: skip
 
 
-def test_a_feed_that_was_skipped_catches_up(world: World, store: DuckStore) -> None:
+def test_a_feed_that_was_skipped_catches_up(world: World, store: Store) -> None:
     """Switched on later it asks about all owners that are already here."""
     without = standard(replace(MirrorOptions(), skip=OTHERS | {"product_rows", "payments"}))
     world.copy(store, feeds=without)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,10 +10,12 @@ import pytest
 
 from b24metrics.crm import activities, directories, people, sales
 from b24metrics.crm.wiretypes import EntityType
+from b24metrics.mirror import schema
 from b24metrics.mirror.feeds import Unread, standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import Range
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import DuckStore, Store
+from tests.mirror.conftest import Torn
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=1)
@@ -23,14 +23,12 @@ FEEDS = {feed.name: feed for feed in standard()}
 
 
 @pytest.fixture
-def store() -> Iterator[DuckStore]:
-    store = DuckStore()
-    yield store
-    store.close()
+def store(either: Store) -> Store:
+    return either
 
 
 @pytest.fixture
-def ledger(store: DuckStore) -> Ledger:
+def ledger(store: Store) -> Ledger:
     return Ledger(store, "p")
 
 
@@ -48,51 +46,14 @@ def person(number: int, *departments: int, active: bool = True) -> people.User:
     return people.User.read({"ID": str(number), "ACTIVE": active, "UF_DEPARTMENT": list(departments)})
 
 
-class Torn(DuckStore):
-    """A store that fails at its n-th statement of a transaction."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.left: int | None = None
-
-    def _count(self) -> None:
-        if self.left is not None:
-            if self.left == 0:
-                raise RuntimeError("torn")
-            self.left -= 1
-
-    def execute(self, sql: str, params: Any = ()) -> None:
-        self._count()
-        super().execute(sql, params)
-
-    def rows(self, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
-        self._count()
-        return super().rows(sql, params)
-
-    def upsert(self, table: Any, rows: Any) -> int:
-        self._count()
-        return super().upsert(table, rows)
-
-    def load(self, name: str, table: Any) -> None:
-        self._count()
-        super().load(name, table)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with super().transaction():
-            yield
-            self._count()  # before the commit
-
-
-def everything(store: DuckStore) -> dict[str, list[tuple[Any, ...]]]:
-    tables = [name for (name,) in store.rows("SELECT table_name FROM duckdb_tables() WHERE NOT temporary ORDER BY 1")]
-    return {name: sorted(store.rows(f"SELECT * FROM {name}"), key=repr) for name in tables}
+def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
+    return {table.name: sorted(store.rows(f"SELECT * FROM {table.name}"), key=str) for table in schema.TABLES}
 
 
 # ---------------------------------------------------------------- backfill
 
 
-def test_a_backfill_ends_with_its_last_range(ledger: Ledger, store: DuckStore) -> None:
+def test_a_backfill_ends_with_its_last_range(ledger: Ledger, store: Store) -> None:
     """Ranges are kept with how far they have come; when the last one is done the backfill is, and they are gone."""
     feed = FEEDS["deals"]
     new, old = Range("deals", 11, 20, 10, 5), Range("deals", 1, 10, 0, 5)
@@ -121,9 +82,9 @@ def test_an_empty_listing_is_done_at_once(ledger: Ledger) -> None:
 
 
 @pytest.mark.parametrize("after", range(17))
-def test_a_torn_stretch_leaves_nothing_behind(after: int) -> None:
+def test_a_torn_stretch_leaves_nothing_behind(either: Store, after: int) -> None:
     """Whatever statement of a transaction fails, rows, bindings, observations and cursor stay as they were together."""
-    store = Torn()
+    store = Torn(either, RuntimeError("torn"))
     ledger = Ledger(store, "p")
     works = [
         (FEEDS["deals"], Range("deals", 1, 9, 0, 5), [deal(1, STAGE_SEMANTIC_ID="S"), Unread("2", "bad")]),
@@ -195,7 +156,7 @@ def test_a_failure_freezes_a_feed_and_success_thaws_it(ledger: Ledger) -> None:
     assert (None, LATER) == (mended.error, mended.synced_at)
 
 
-def test_bindings_are_replaced_with_their_activity(ledger: Ledger, store: DuckStore) -> None:
+def test_bindings_are_replaced_with_their_activity(ledger: Ledger, store: Store) -> None:
     """A binding that is gone on the portal is gone here; those of other activities are not touched."""
     feed = FEEDS["activities"]
     ledger.begin(feed, NOON, None, [])
@@ -207,7 +168,7 @@ def test_bindings_are_replaced_with_their_activity(ledger: Ledger, store: DuckSt
     assert [(1, 8), (1, 9), (3, 9)] == store.rows("SELECT activity_id, entity_id FROM activity_bindings ORDER BY ALL")
 
 
-def test_unreadable_records_are_noted_until_they_read(ledger: Ledger, store: DuckStore) -> None:
+def test_unreadable_records_are_noted_until_they_read(ledger: Ledger, store: Store) -> None:
     """Nothing is dropped in silence: the record is named with the reason, and forgotten once it could be read."""
     feed = FEEDS["deals"]
     ledger.begin(feed, NOON, None, [])
@@ -224,7 +185,7 @@ def test_unreadable_records_are_noted_until_they_read(ledger: Ledger, store: Duc
 # ---------------------------------------------------------------- directories
 
 
-def test_what_a_directory_no_longer_lists_gets_a_tombstone(ledger: Ledger, store: DuckStore) -> None:
+def test_what_a_directory_no_longer_lists_gets_a_tombstone(ledger: Ledger, store: Store) -> None:
     """A deleted stage stays with its last known order; one that comes back is alive again; other portals are untouched."""
     feed = FEEDS["statuses"]
 
@@ -243,7 +204,7 @@ def test_what_a_directory_no_longer_lists_gets_a_tombstone(ledger: Ledger, store
     assert [(30, None)] == store.rows("SELECT sort, deleted_at FROM statuses WHERE portal = 'p' AND status_id = 'OLD'")
 
 
-def test_an_unreadable_entry_is_not_a_deleted_one(ledger: Ledger, store: DuckStore) -> None:
+def test_an_unreadable_entry_is_not_a_deleted_one(ledger: Ledger, store: Store) -> None:
     """Where something could not be read, nothing is buried."""
     feed = FEEDS["users"]
     ledger.keep_whole(feed, [person(1), person(2)], NOON)
@@ -253,7 +214,7 @@ def test_an_unreadable_entry_is_not_a_deleted_one(ledger: Ledger, store: DuckSto
     assert [(0,)] == store.rows("SELECT count(*) FROM users WHERE deleted_at IS NOT NULL")
 
 
-def test_a_listing_buries_only_its_own_part(ledger: Ledger, store: DuckStore) -> None:
+def test_a_listing_buries_only_its_own_part(ledger: Ledger, store: Store) -> None:
     """Pipelines of deals say nothing of those of invoices."""
     feed = FEEDS["pipelines"]
     store.execute("INSERT INTO pipelines (portal, entity_type_id, id) VALUES ('p', 31, 4)")
@@ -266,7 +227,7 @@ def test_a_listing_buries_only_its_own_part(ledger: Ledger, store: DuckStore) ->
     )
 
 
-def test_the_departments_of_who_left_stay_known(ledger: Ledger, store: DuckStore) -> None:
+def test_the_departments_of_who_left_stay_known(ledger: Ledger, store: Store) -> None:
     """People who changed departments have only the new ones; a dismissed person keeps the last known."""
     feed = FEEDS["users"]
     ledger.keep_whole(feed, [person(1, 5, 6), person(2, 5)], NOON)
@@ -279,7 +240,7 @@ def test_the_departments_of_who_left_stay_known(ledger: Ledger, store: DuckStore
     assert [(1, None), (2, LATER)] == store.rows("SELECT id, dismissed_at FROM users ORDER BY id")
 
 
-def test_absences_are_replaced_in_their_span(ledger: Ledger, store: DuckStore) -> None:
+def test_absences_are_replaced_in_their_span(ledger: Ledger, store: Store) -> None:
     """A cancelled vacation goes, one outside the span and that of somebody who was not asked for stays."""
     feed, day = FEEDS["absences"], timedelta(days=1)
     ledger.keep_span(
@@ -296,11 +257,11 @@ def test_absences_are_replaced_in_their_span(ledger: Ledger, store: DuckStore) -
 # ---------------------------------------------------------------- observations
 
 
-def closings(store: DuckStore) -> list[tuple[Any, ...]]:
+def closings(store: Store) -> list[tuple[Any, ...]]:
     return store.rows("SELECT deal_id, semantics, manager_id, rate, observed_at FROM deal_closings ORDER BY deal_id")
 
 
-def test_a_closing_is_frozen_at_first_sight(ledger: Ledger, store: DuckStore) -> None:
+def test_a_closing_is_frozen_at_first_sight(ledger: Ledger, store: Store) -> None:
     """Owner and rate are those of the first sight of a win or loss, whatever happens to the deal afterwards."""
     feed = FEEDS["deals"]
     store.execute("INSERT INTO currencies (portal, id, rate, rate_count) VALUES ('p', 'EUR', 95.5, 1)")
@@ -315,7 +276,7 @@ def test_a_closing_is_frozen_at_first_sight(ledger: Ledger, store: DuckStore) ->
     assert [(8,)] == store.rows("SELECT assigned_by_id FROM deals WHERE id = 1")
 
 
-def test_a_reopened_deal_is_observed_anew(ledger: Ledger, store: DuckStore) -> None:
+def test_a_reopened_deal_is_observed_anew(ledger: Ledger, store: Store) -> None:
     """A win that was undone is forgotten; won again, or lost instead, it is a new observation."""
     feed = FEEDS["deals"]
     ledger.begin(feed, NOON, None, [])
@@ -331,7 +292,7 @@ def test_a_reopened_deal_is_observed_anew(ledger: Ledger, store: DuckStore) -> N
     assert [[("S", 7, NOON)], [], [("S", 8, NOON + 2 * minute)], [("F", 9, NOON + 3 * minute)]] == seen
 
 
-def test_a_rate_that_was_not_known_is_taken_when_it_is(ledger: Ledger, store: DuckStore) -> None:
+def test_a_rate_that_was_not_known_is_taken_when_it_is(ledger: Ledger, store: Store) -> None:
     """A currency that appears in the directory later gives its first known rate; after that it stays."""
     feed = FEEDS["deals"]
     ledger.begin(feed, NOON, None, [])
@@ -348,7 +309,7 @@ def test_a_rate_that_was_not_known_is_taken_when_it_is(ledger: Ledger, store: Du
     assert [(Decimal(90), NOON), (Decimal(90), NOON)] == rates
 
 
-def test_a_corrected_currency_takes_its_own_rate(ledger: Ledger, store: DuckStore) -> None:
+def test_a_corrected_currency_takes_its_own_rate(ledger: Ledger, store: Store) -> None:
     """A won deal turns out to be in roubles: the frozen rate of the euro is not theirs. The owner stays frozen."""
     feed = FEEDS["deals"]
     store.execute(
@@ -367,7 +328,7 @@ def test_a_corrected_currency_takes_its_own_rate(ledger: Ledger, store: DuckStor
 
 @pytest.mark.parametrize("moves_first", [True, False])
 def test_a_deal_won_again_between_two_looks_is_observed_anew(
-    ledger: Ledger, store: DuckStore, *, moves_first: bool
+    ledger: Ledger, store: Store, *, moves_first: bool
 ) -> None:
     """Its moves tell that it was open in between; a move from one stage of success to another does not count."""
     deals, moves = FEEDS["deals"], FEEDS["deal_moves"]
@@ -397,7 +358,7 @@ def test_a_deal_won_again_between_two_looks_is_observed_anew(
     assert (9, None, won) == look(NOON + 6 * minute, 6, won)
 
 
-def test_nothing_is_observed_before_it_happened(ledger: Ledger, store: DuckStore) -> None:
+def test_nothing_is_observed_before_it_happened(ledger: Ledger, store: Store) -> None:
     """A round begins before its pages are read: what is won meanwhile is observed at its own moment."""
     feed = FEEDS["deals"]
     ledger.begin(feed, NOON, None, [])
@@ -406,7 +367,7 @@ def test_nothing_is_observed_before_it_happened(ledger: Ledger, store: DuckStore
     assert [LATER] == [row[-1] for row in closings(store)]
 
 
-def test_a_completion_is_dated_by_the_change_that_showed_it(ledger: Ledger, store: DuckStore) -> None:
+def test_a_completion_is_dated_by_the_change_that_showed_it(ledger: Ledger, store: Store) -> None:
     """The last change at first sight of "completed"; later edits do not move it; reopening takes it back."""
     feed = FEEDS["activities"]
     ledger.begin(feed, NOON, None, [])
@@ -424,7 +385,7 @@ def test_a_completion_is_dated_by_the_change_that_showed_it(ledger: Ledger, stor
 # ---------------------------------------------------------------- the portal
 
 
-def test_the_portal_is_known_since_the_first_time(ledger: Ledger, store: DuckStore) -> None:
+def test_the_portal_is_known_since_the_first_time(ledger: Ledger, store: Store) -> None:
     """What it does not say this time stays as it was."""
     ledger.acquaint(NOON, {"base_currency": "RUB", "crm_mode": 1, "zone": None})
     ledger.acquaint(LATER, {"base_currency": None, "crm_mode": 2})

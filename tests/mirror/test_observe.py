@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -14,7 +13,7 @@ from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror.feeds import Attached, standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import Range
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import Store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -22,14 +21,12 @@ FEEDS = {feed.name: feed for feed in standard()}
 
 
 @pytest.fixture
-def store() -> Iterator[DuckStore]:
-    store = DuckStore()
-    yield store
-    store.close()
+def store(either: Store) -> Store:
+    return either
 
 
 @pytest.fixture
-def ledger(store: DuckStore) -> Ledger:
+def ledger(store: Store) -> Ledger:
     return Ledger(store, "p")
 
 
@@ -51,14 +48,14 @@ def stretch(ledger: Ledger, feed: str, *records: object, at: datetime = NOON) ->
     ledger.keep_stretch(FEEDS[feed], work, records, 500, at)
 
 
-def assignments(store: DuckStore) -> list[tuple[Any, ...]]:
+def assignments(store: Store) -> list[tuple[Any, ...]]:
     return store.rows("SELECT entity_type_id, entity_id, changed_at, from_id, to_id FROM assignments ORDER BY ALL")
 
 
 # ---------------------------------------------------------------- who is responsible
 
 
-def test_a_change_of_hands_is_written_down_once(ledger: Ledger, store: DuckStore) -> None:
+def test_a_change_of_hands_is_written_down_once(ledger: Ledger, store: Store) -> None:
     """With the record's own time of change; what is read again in the overlap changes nothing; leads and deals alike."""
     later = NOON + MINUTE
     look(ledger, "deals", deal(1, ASSIGNED_BY_ID="7"), deal(2, ASSIGNED_BY_ID="7"))
@@ -72,7 +69,7 @@ def test_a_change_of_hands_is_written_down_once(ledger: Ledger, store: DuckStore
     assert [(later,)] == store.rows("SELECT DISTINCT observed_at FROM assignments")
 
 
-def test_changes_within_one_second_are_one(ledger: Ledger, store: DuckStore) -> None:
+def test_changes_within_one_second_are_one(ledger: Ledger, store: Store) -> None:
     """The portal's clock ticks in seconds: from the first owner to the last; there and back is no change."""
     later = NOON + MINUTE
     look(ledger, "deals", deal(1, ASSIGNED_BY_ID="7"), deal(2, ASSIGNED_BY_ID="7"))
@@ -82,7 +79,7 @@ def test_changes_within_one_second_are_one(ledger: Ledger, store: DuckStore) -> 
     assert [(2, 1, later, 7, 9)] == assignments(store)
 
 
-def test_a_backfill_knows_no_changes(ledger: Ledger, store: DuckStore) -> None:
+def test_a_backfill_knows_no_changes(ledger: Ledger, store: Store) -> None:
     """What is copied for the first time was always so."""
     stretch(ledger, "deals", *(deal(number, ASSIGNED_BY_ID=str(number)) for number in range(1, 100)))
 
@@ -93,7 +90,7 @@ def test_a_backfill_knows_no_changes(ledger: Ledger, store: DuckStore) -> None:
 # ---------------------------------------------------------------- out of order
 
 
-def test_a_late_page_of_a_backfill_undoes_nothing(ledger: Ledger, store: DuckStore) -> None:
+def test_a_late_page_of_a_backfill_undoes_nothing(ledger: Ledger, store: Store) -> None:
     """A round has written a newer record while the backfill still held the older one: record and keys stay."""
     later = NOON + MINUTE
 
@@ -114,7 +111,7 @@ def test_a_late_page_of_a_backfill_undoes_nothing(ledger: Ledger, store: DuckSto
     assert keys == store.rows("SELECT key FROM client_keys")
 
 
-def test_a_page_of_a_backfill_takes_the_place_of_what_was_deleted(ledger: Ledger, store: DuckStore) -> None:
+def test_a_page_of_a_backfill_takes_the_place_of_what_was_deleted(ledger: Ledger, store: Store) -> None:
     """A record that came back may carry an older time than the one that was buried."""
     look(ledger, "deals", deal(1, NOON + MINUTE, TITLE="buried"))
     store.execute("UPDATE deals SET deleted_at = modified_at")
@@ -124,7 +121,7 @@ def test_a_page_of_a_backfill_takes_the_place_of_what_was_deleted(ledger: Ledger
     assert [("back", None)] == store.rows("SELECT title, deleted_at FROM deals")
 
 
-def test_an_older_page_of_a_round_is_the_truth_but_no_change(ledger: Ledger, store: DuckStore) -> None:
+def test_an_older_page_of_a_round_is_the_truth_but_no_change(ledger: Ledger, store: Store) -> None:
     """A portal's clock may be set back; and a page read before a backfill's is corrected by the next round."""
     later = NOON + MINUTE
     stretch(ledger, "deals", deal(1, later, ASSIGNED_BY_ID="8", OPPORTUNITY="20"), at=later)
@@ -142,7 +139,7 @@ def test_an_older_page_of_a_round_is_the_truth_but_no_change(ledger: Ledger, sto
 # ---------------------------------------------------------------- amounts and expected dates
 
 
-def test_amount_currency_and_expected_day_are_followed(ledger: Ledger, store: DuckStore) -> None:
+def test_amount_currency_and_expected_day_are_followed(ledger: Ledger, store: Store) -> None:
     """One row per change, whatever of the three it was; other fields make none."""
     steps: list[dict[str, object]] = [
         {"OPPORTUNITY": "10", "CLOSEDATE": "2026-03-10T03:00:00+03:00"},
@@ -170,7 +167,7 @@ def test_amount_currency_and_expected_day_are_followed(ledger: Ledger, store: Du
 
 
 @pytest.mark.parametrize("first", [look, stretch], ids=["round", "backfill"])
-def test_quotes_are_followed_from_their_first_sight(ledger: Ledger, store: DuckStore, first: Any) -> None:
+def test_quotes_are_followed_from_their_first_sight(ledger: Ledger, store: Store, first: Any) -> None:
     """They have no history: the first row comes from nowhere, at the time of the quote's last change then."""
 
     def quote(at: datetime, stage: str) -> billing.Quote:
@@ -189,7 +186,7 @@ def test_quotes_are_followed_from_their_first_sight(ledger: Ledger, store: DuckS
 # ---------------------------------------------------------------- people and money
 
 
-def test_a_change_of_the_primary_department_is_written_down(ledger: Ledger, store: DuckStore) -> None:
+def test_a_change_of_the_primary_department_is_written_down(ledger: Ledger, store: Store) -> None:
     """Others do not count; who was dismissed keeps the last one; who is new has always been there."""
 
     def person(number: int, *departments: int, active: bool = True) -> people.User:
@@ -215,7 +212,7 @@ def euro(rate: str) -> list[directories.Currency]:
     ]
 
 
-def test_rates_are_kept_as_they_change(ledger: Ledger, store: DuckStore) -> None:
+def test_rates_are_kept_as_they_change(ledger: Ledger, store: Store) -> None:
     """A row per change; a rate that comes back is a change as well."""
     for minute, rate in enumerate(("95.5", "95.5", "97", "95.5")):
         ledger.keep_whole(FEEDS["currencies"], euro(rate), NOON + minute * MINUTE)
@@ -228,7 +225,7 @@ def test_rates_are_kept_as_they_change(ledger: Ledger, store: DuckStore) -> None
     ] == store.rows("SELECT currency_id, seen_at, rate FROM rates ORDER BY ALL")
 
 
-def test_a_closing_freezes_department_and_amount(ledger: Ledger, store: DuckStore) -> None:
+def test_a_closing_freezes_department_and_amount(ledger: Ledger, store: Store) -> None:
     """Whoever moves, and whatever is edited afterwards; a corrected currency corrects what was frozen in it."""
     ledger.keep_whole(FEEDS["currencies"], euro("95.5"), NOON)
     for departments in ([5, 6], [7]):
@@ -242,7 +239,7 @@ def test_a_closing_freezes_department_and_amount(ledger: Ledger, store: DuckStor
     assert [(8, 5, Decimal(9), "RUB", Decimal(1))] == store.rows(frozen)
 
 
-def test_the_rate_of_a_payment_is_that_of_the_first_sight(ledger: Ledger, store: DuckStore) -> None:
+def test_the_rate_of_a_payment_is_that_of_the_first_sight(ledger: Ledger, store: Store) -> None:
     """None while it is expected, none any more when it is taken back, the present one when it is made again."""
     feed, kind = FEEDS["payments"], FEEDS["payments"].kind
     assert isinstance(kind, Attached)

@@ -1,4 +1,4 @@
-"""The mirror's file: what it keeps, what it refuses, and what it says then."""
+"""What a mirror keeps, in a file and in PostgreSQL; what a file refuses, and what it says then."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import duckdb
+import psycopg
 import pyarrow as pa
 import pytest
 
@@ -25,7 +26,7 @@ from b24metrics.errors import (
 )
 from b24metrics.mirror.rows import page_of
 from b24metrics.mirror.schema import ACTIVITIES, DEALS, MIGRATIONS, PIPELINES, TABLES
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import DuckStore, Store, open_store
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
@@ -39,21 +40,26 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "mirror.duckdb"
 
 
+@pytest.fixture
+def store(either: Store) -> Store:
+    return either
+
+
 # ---------------------------------------------------------------- what it keeps
 
 
-def test_a_row_comes_back_as_it_went_in(path: Path) -> None:
-    """Instants are the same moment in UTC, dates the same day, money exact, also after closing the file."""
+def test_a_row_comes_back_as_it_went_in(place: Path | str) -> None:
+    """Instants are the same moment in UTC, dates the same day, money exact, also after closing."""
     moscow = timezone(timedelta(hours=3))
     with_everything = deal(
         7, title="Котёл", opportunity=Decimal("19999.99"), closes_on=date(2026, 3, 1), closed=True, pipeline_id=0,
         created_at=datetime(2026, 3, 2, 15, tzinfo=moscow), user_fields='{"UF_CRM_1":"x"}',
     )  # fmt: skip
-    store = DuckStore(path)
+    store = open_store(place)
     store.upsert(DEALS, [with_everything])
     store.close()
 
-    store = DuckStore(path)
+    store = open_store(place)
     found = store.rows("SELECT title, opportunity, closes_on, closed, pipeline_id, created_at, user_fields FROM deals")
     store.close()
 
@@ -61,9 +67,8 @@ def test_a_row_comes_back_as_it_went_in(path: Path) -> None:
     assert timedelta(0) == found[0][5].utcoffset()
 
 
-def test_an_upsert_overwrites_what_it_names_and_nothing_else() -> None:
+def test_an_upsert_overwrites_what_it_names_and_nothing_else(store: Store) -> None:
     """Columns that the rows do not name keep their value; named ones are overwritten, also with nothing."""
-    store = DuckStore()
     store.upsert(DEALS, [deal(1, title="old", stage_id="NEW", probability=10)])
 
     assert 2 == store.upsert(DEALS, [deal(1, title="new", stage_id=None), deal(2, title="other")])
@@ -73,17 +78,15 @@ def test_an_upsert_overwrites_what_it_names_and_nothing_else() -> None:
     )
 
 
-def test_the_last_of_equal_keys_wins() -> None:
+def test_the_last_of_equal_keys_wins(store: Store) -> None:
     """A page that repeats a record stores it once, as it was last."""
-    store = DuckStore()
 
     assert 1 == store.upsert(DEALS, [deal(1, title="first"), deal(1, title="last")])
     assert [("last",)] == store.rows("SELECT title FROM deals")
 
 
-def test_an_observation_stays_until_the_portal_takes_it_back() -> None:
+def test_an_observation_stays_until_the_portal_takes_it_back(store: Store) -> None:
     """completed_at keeps the first moment that was seen; a reopened activity loses it, a second completion is new."""
-    store = DuckStore()
     seen = []
     for completed_at in (None, NOON, NOON + timedelta(hours=1), None, NOON + timedelta(hours=2)):
         store.upsert(ACTIVITIES, [{"portal": "p", "id": 1, "completed_at": completed_at}])
@@ -92,9 +95,8 @@ def test_an_observation_stays_until_the_portal_takes_it_back() -> None:
     assert [None, NOON, NOON, None, NOON + timedelta(hours=2)] == seen
 
 
-def test_portals_do_not_meet() -> None:
+def test_portals_do_not_meet(store: Store) -> None:
     """The portal is part of every key."""
-    store = DuckStore()
 
     store.upsert(DEALS, [{"portal": "a", "id": 1}, {"portal": "b", "id": 1}])
 
@@ -102,9 +104,8 @@ def test_portals_do_not_meet() -> None:
     assert all(table.primary_key[0] == "portal" for table in TABLES)
 
 
-def test_ids_that_are_zero_are_ids() -> None:
+def test_ids_that_are_zero_are_ids(store: Store) -> None:
     """The first pipeline is called 0."""
-    store = DuckStore()
 
     store.upsert(PIPELINES, [{"portal": "p", "entity_type_id": 2, "id": 0, "name": "General"}])
 
@@ -121,18 +122,16 @@ def test_ids_that_are_zero_are_ids() -> None:
         (Decimal("9999999999999999.99"), Decimal("9999999999999999.99")),
     ],
 )
-def test_money_is_rounded_to_its_column(sent: Decimal, kept: Decimal) -> None:
+def test_money_is_rounded_to_its_column(store: Store, sent: Decimal, kept: Decimal) -> None:
     """Amounts finer than the column are rounded half to even, with no binary arithmetic on the way."""
-    store = DuckStore()
 
     store.upsert(DEALS, [deal(1, opportunity=Decimal(5)), deal(2, opportunity=sent)])
 
     assert [(kept,)] == store.rows("SELECT opportunity FROM deals WHERE id = 2")
 
 
-def test_half_a_character_does_not_stop_a_page() -> None:
+def test_half_a_character_does_not_stop_a_page(store: Store) -> None:
     """A title cut in the middle of an emoji is stored with a question mark in its place."""
-    store = DuckStore()
 
     store.upsert(DEALS, [deal(1, title="boiler \ud83d"), deal(2, title="fine")])
 
@@ -142,9 +141,8 @@ def test_half_a_character_does_not_stop_a_page() -> None:
 @pytest.mark.parametrize(
     ("column", "value"), [("opportunity", Decimal("1E+17")), ("probability", 2**31), ("begins_on", "tomorrow-secret")]
 )
-def test_what_does_not_fit_names_the_record_and_not_the_value(column: str, value: object) -> None:
+def test_what_does_not_fit_names_the_record_and_not_the_value(store: Store, column: str, value: object) -> None:
     """A value that no rounding can mend is refused by table, column and id; it may be personal data, so it is not shown."""
-    store = DuckStore()
 
     with pytest.raises(MirrorError) as caught:
         store.upsert(DEALS, [deal(7), deal(8, **{column: value})])
@@ -155,21 +153,20 @@ def test_what_does_not_fit_names_the_record_and_not_the_value(column: str, value
 
 
 @pytest.mark.parametrize("row", [{"portal": "p"}, {"portal": "p", "id": None}, {"id": 1}])
-def test_a_row_without_its_key_is_refused(row: dict[str, object]) -> None:
+def test_a_row_without_its_key_is_refused(store: Store, row: dict[str, object]) -> None:
     """Every part of the key must be there."""
     with pytest.raises(MirrorError, match="part of its key"):
-        DuckStore().upsert(DEALS, [row])
+        store.upsert(DEALS, [row])
 
 
-def test_an_unknown_column_is_refused() -> None:
+def test_an_unknown_column_is_refused(store: Store) -> None:
     """A misspelled column is not dropped silently."""
     with pytest.raises(MirrorError, match="deals has no column titel"):
-        DuckStore().upsert(DEALS, [deal(1, titel="x")])
+        store.upsert(DEALS, [deal(1, titel="x")])
 
 
-def test_an_empty_page_is_no_work() -> None:
+def test_an_empty_page_is_no_work(store: Store) -> None:
     """Nothing to write is not an error."""
-    store = DuckStore()
 
     assert 0 == store.upsert(DEALS, [])
     assert 0 == store.upsert(DEALS, page_of(DEALS, ("portal", "id"), []))
@@ -178,9 +175,8 @@ def test_an_empty_page_is_no_work() -> None:
 # ---------------------------------------------------------------- transactions and threads
 
 
-def test_a_transaction_is_all_or_nothing() -> None:
+def test_a_transaction_is_all_or_nothing(store: Store) -> None:
     """What was written before an exception is gone, also when it is no Exception."""
-    store = DuckStore()
 
     def stopped_by(stop: type[BaseException]) -> None:
         with store.transaction():
@@ -198,9 +194,8 @@ def test_a_transaction_is_all_or_nothing() -> None:
     assert [("twice in one transaction",)] == store.rows("SELECT title FROM deals")
 
 
-def test_another_thread_sees_what_was_committed() -> None:
+def test_another_thread_sees_what_was_committed(store: Store) -> None:
     """While one thread is inside a transaction, another reads the state before it, and the new one afterwards."""
-    store = DuckStore()
     seen: list[object] = []
 
     def look() -> None:
@@ -219,9 +214,8 @@ def test_another_thread_sees_what_was_committed() -> None:
     assert [(0, "UTC"), (1, "UTC")] == seen
 
 
-def test_a_reading_transaction_sees_one_state() -> None:
+def test_a_reading_transaction_sees_one_state(store: Store) -> None:
     """Several questions inside one transaction are answered from one state, whatever is written meanwhile."""
-    store = DuckStore()
     store.upsert(DEALS, [deal(1)])
 
     with store.transaction():
@@ -252,9 +246,8 @@ def test_a_checkpoint_folds_the_log_into_the_file(path: Path) -> None:
     store.close()
 
 
-def test_temporary_tables_are_made_and_replaced() -> None:
+def test_temporary_tables_are_made_and_replaced(store: Store) -> None:
     """A temporary table takes Arrow's columns and types; loading again replaces it."""
-    store = DuckStore()
     store.load("windows", pa.table({"name": ["7d"], "start": pa.array([NOON], pa.timestamp("us", "UTC"))}))
     store.load("windows", pa.table({"name": ["today", "7d"]}))
 
@@ -262,28 +255,74 @@ def test_temporary_tables_are_made_and_replaced() -> None:
     assert ["today", "7d"] == store.arrow("SELECT name FROM windows")["name"].to_pylist()
 
 
-def test_sessions_speak_utc_whatever_the_machine_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sessions_speak_utc_whatever_the_machine_does(place: Path | str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Instants come out in UTC and days are cut in UTC, whatever TZ says."""
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    store = DuckStore()
+    store = open_store(place)
 
     assert [(datetime(2026, 3, 1, 23, tzinfo=UTC), date(2026, 3, 1))] == store.rows(
         "SELECT t, t::DATE FROM (SELECT TIMESTAMPTZ '2026-03-02 02:00:00+03:00' AS t)"
     )
+    store.close()
 
 
-def test_a_closed_mirror_says_so() -> None:
-    store = DuckStore()
+def test_a_closed_mirror_says_so(store: Store) -> None:
     store.close()
 
     with pytest.raises(MirrorError, match="closed"):
         store.rows("SELECT 1")
 
 
-def test_mistakes_in_sql_stay_what_they_are() -> None:
+def test_mistakes_in_sql_stay_what_they_are(store: Store) -> None:
     """A wrong statement is a programming error, not a broken mirror."""
-    with pytest.raises(duckdb.CatalogException):
-        DuckStore().rows("SELECT * FROM nowhere")
+    with pytest.raises((duckdb.CatalogException, psycopg.errors.UndefinedTable)):
+        store.rows("SELECT * FROM nowhere")
+
+
+VALUES = [
+    None, True, False, 0, -5, 2**31, -(2**62), "", "it's \\n a 100 % ? $1 :x", "Котёл 🙂", Decimal("-1.50"), Decimal("1E+3"),
+    date(1970, 1, 1), datetime(2026, 3, 2, 12, 0, 0, 123456, tzinfo=UTC),
+    datetime(1890, 1, 1, tzinfo=timezone(timedelta(hours=2, minutes=30, seconds=17))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_a_value_arrives_as_it_is(store: Store, value: object) -> None:
+    """Parameters are values, whatever stands in them; a mark inside quotes or a comment is none."""
+    [(found, mark)] = store.rows("SELECT ? AS found, '?' AS mark -- ? is no parameter here", [value])
+
+    assert (value, "?") == (found, mark)
+
+
+def test_results_are_arrow_of_the_same_types(store: Store) -> None:
+    """Numbers, money, days, instants, texts and truth, with NULL and an empty text told apart."""
+    types = [pa.int32(), pa.int64(), pa.float64(), pa.bool_(), pa.string(), pa.date32(), pa.timestamp("us", "UTC"),
+             pa.decimal128(18, 2)]  # fmt: skip
+    rows = [[1, None], [2**40, None], [0.1, None], [True, None], ["", None], [date(2026, 3, 1), None], [NOON, None],
+            [Decimal("0.10"), None]]  # fmt: skip
+    table = pa.table([pa.array(held, kind) for held, kind in zip(rows, types, strict=True)], names=list("abcdefgh"))
+    store.load("kept", table)
+
+    assert table == store.arrow("SELECT * FROM kept ORDER BY a")
+    assert table.slice(0, 0) == store.arrow("SELECT * FROM kept WHERE a = 2")
+
+
+def test_words_mean_the_same(store: Store) -> None:
+    """Division, emptiness, order, patterns and case, wherever the dialects differ."""
+    store.execute(
+        "CREATE OR REPLACE TEMP TABLE words AS SELECT * FROM (VALUES (1, 'Тест'), (2, 'б'), (3, NULL), (4, 'Б'), (5, 'z')) AS v(n, w)"
+    )
+
+    assert [(0.5, None)] == store.rows("SELECT n / 2, n / nullif(n - 1, 0) FROM words WHERE n = 1")
+    assert [5, 4, 1, 2, 3] == [n for (n,) in store.rows("SELECT n FROM words ORDER BY w")]
+    assert [2, 1, 4, 5, 3] == [n for (n,) in store.rows("SELECT n FROM words ORDER BY w DESC")]
+    assert [("тест", "ТЕСТ")] == store.rows("SELECT lower(w), upper(w) FROM words WHERE n = 1")
+    pattern = r"(?i)(^|[^\pL\pN_])(test|тест)([^\pL\pN_]|$)"
+    matching = "SELECT n FROM words WHERE regexp_matches(w, ?)"
+    assert [(1,)] == store.rows(matching, [pattern])
+    assert [(2,), (4,)] == store.rows("SELECT n FROM words WHERE w ILIKE 'б%' ORDER BY n")
+    store.execute("UPDATE words SET w = 'тестовый' WHERE n = 1")
+    assert [] == store.rows(matching, [pattern])
 
 
 # ---------------------------------------------------------------- opening

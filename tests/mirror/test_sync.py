@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,19 +17,19 @@ from b24metrics.errors import NotAuthorised, Unreachable, UnreadableReply, Unwri
 from b24metrics.mirror import backfill, ranges
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.ledger import Ledger
-from b24metrics.mirror.stores import DuckStore
+from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import Progress, status
 from b24metrics.portal.limits import STANDARD
 from b24metrics.sim.accounts import ALL_SCOPES
 from b24metrics.sim.limits import Billing, Costs, OperatingMeter, Spending
-from tests.mirror.conftest import World
+from tests.mirror.conftest import Torn, World
 
 FEW = tuple(feed for feed in standard() if feed.name in {"currencies", "users", "deals", "activities", "phone_calls"})
 """Enough to meet every kind of feed, observations and parts, where a test repeats itself."""
 
 
 @pytest.fixture
-def store(world: World) -> Iterator[DuckStore]:
+def store(world: World) -> Iterator[Store]:
     store = world.open()
     yield store
     store.close()
@@ -45,7 +45,7 @@ def many_ranges(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---------------------------------------------------------------- whole
 
 
-def test_a_backfill_copies_everything(world: World, store: DuckStore) -> None:
+def test_a_backfill_copies_everything(world: World, store: Store) -> None:
     """Every table of the mirror holds exactly the portal's rows, and every feed says so."""
     world.copy(store)
 
@@ -54,7 +54,7 @@ def test_a_backfill_copies_everything(world: World, store: DuckStore) -> None:
         assert (True, 0, None, 0) == (one.backfilled, one.pending, one.error, one.unread), one
 
 
-def test_a_backfill_in_many_ranges_copies_everything(world: World, store: DuckStore, many_ranges: None) -> None:
+def test_a_backfill_in_many_ranges_copies_everything(world: World, store: Store, many_ranges: None) -> None:
     """Ranges, samples of density and chains change nothing in what arrives; the newest records come first."""
     world.sql("DELETE FROM deal")
     world.sql(
@@ -72,7 +72,7 @@ def test_a_backfill_in_many_ranges_copies_everything(world: World, store: DuckSt
     assert [one.rows for one in deals] == sorted(one.rows for one in deals)
 
 
-def test_an_empty_portal_has_an_empty_mirror(world: World, store: DuckStore) -> None:
+def test_an_empty_portal_has_an_empty_mirror(world: World, store: Store) -> None:
     """Nothing there is nothing here, and it is complete."""
     for table in ("deal", "lead", "stage_history", "activity", "activity_binding", "phone_call"):
         world.sql(f"DELETE FROM {table}")
@@ -83,7 +83,7 @@ def test_an_empty_portal_has_an_empty_mirror(world: World, store: DuckStore) -> 
     assert all(one.backfilled and one.error is None for one in status(store, "practice", standard(), world.clock.at))
 
 
-def test_a_finished_backfill_costs_one_request(world: World, store: DuckStore) -> None:
+def test_a_finished_backfill_costs_one_request(world: World, store: Store) -> None:
     """Calling it again asks for the time and finds nothing to do."""
     world.copy(store)
     line = world.line()
@@ -97,7 +97,7 @@ def test_a_finished_backfill_costs_one_request(world: World, store: DuckStore) -
     assert 1 == line.requests
 
 
-def test_the_portal_introduces_itself(world: World, store: DuckStore) -> None:
+def test_the_portal_introduces_itself(world: World, store: Store) -> None:
     """Where it is, who we are there, base currency and the way of selling are noted."""
     world.copy(store)
 
@@ -106,7 +106,7 @@ def test_the_portal_introduces_itself(world: World, store: DuckStore) -> None:
     )
 
 
-def test_rates_are_known_before_closings(world: World, store: DuckStore) -> None:
+def test_rates_are_known_before_closings(world: World, store: Store) -> None:
     """Deals that were already won at the first copy are frozen with their owner and rate."""
     world.copy(store)
 
@@ -119,7 +119,7 @@ def test_rates_are_known_before_closings(world: World, store: DuckStore) -> None
     )
 
 
-def test_absences_are_instants_in_each_persons_zone(world: World, store: DuckStore) -> None:
+def test_absences_are_instants_in_each_persons_zone(world: World, store: Store) -> None:
     """A vacation of whole days begins at its owner's midnight; meetings are no absences; who left has none."""
     march = int(datetime(2025, 3, 17, tzinfo=UTC).timestamp())
     msk, hour = 3 * 3600, 3600
@@ -151,37 +151,7 @@ def test_absences_are_instants_in_each_persons_zone(world: World, store: DuckSto
 # ---------------------------------------------------------------- broken off
 
 
-class Torn(DuckStore):
-    """A mirror whose n-th statement fails, wherever it stands."""
-
-    left: int | None = None
-
-    def _count(self) -> None:
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                raise UnwritableMirror("torn")
-
-    def execute(self, sql: str, params: Any = ()) -> None:
-        self._count()
-        super().execute(sql, params)
-
-    def rows(self, sql: str, params: Any = ()) -> list[tuple[Any, ...]]:
-        self._count()
-        return super().rows(sql, params)
-
-    def upsert(self, table: Any, rows: Any) -> int:
-        self._count()
-        return super().upsert(table, rows)
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        with super().transaction():
-            yield
-            self._count()
-
-
-def check_promises(world: World, store: DuckStore) -> None:
+def check_promises(world: World, store: Store) -> None:
     """What the cursors say is there, is there: no more is asked of a mirror that was broken off."""
     for one in Ledger(store, "practice").ranges():
         table, theirs = {
@@ -209,7 +179,7 @@ def test_a_backfill_survives_a_failure_at_every_statement(world: World, many_ran
 
     broken = 0
     for after in itertools.count(0, 3):
-        store = Torn(world.path, threads=1)
+        store = Torn(world.open(), UnwritableMirror("torn"))
         store.left = after
         try:
             asyncio.run(attempt(store))
@@ -223,7 +193,7 @@ def test_a_backfill_survives_a_failure_at_every_statement(world: World, many_ran
             store.close()
 
     assert broken > 10
-    store = Torn(world.path, threads=1)
+    store = Torn(world.open(), UnwritableMirror("torn"))
     assert {} == {table: rows for table, rows in world.difference(store).items() if table in MIRRORED_BY_FEW}
     store.close()
 
@@ -243,7 +213,7 @@ def test_a_backfill_survives_a_cut_at_every_request(world: World, many_ranges: N
         line = world.line(cut=lambda n, at=at: how if n >= at else None)
         errors: dict[str, str] = {}
 
-        async def attempt(store: DuckStore = store, line: Any = line, errors: dict[str, str] = errors) -> None:
+        async def attempt(store: Store = store, line: Any = line, errors: dict[str, str] = errors) -> None:
             async with world.sync(store, line, attempts=1, feeds=FEW) as sync:
                 errors.update((await sync.backfill()).errors)
                 errors.update((await sync.round()).errors)
@@ -267,7 +237,7 @@ def test_a_cancelled_backfill_goes_on(world: World, many_ranges: None, seed: int
     """Ctrl-C in the middle of anything: what was begun is finished or never was."""
     dice = random.Random(seed)
 
-    async def attempt(store: DuckStore, turns: int) -> bool:
+    async def attempt(store: Store, turns: int) -> bool:
         async with world.sync(store, feeds=FEW) as sync:
             task = asyncio.ensure_future(sync.backfill())
             for _ in range(turns):
@@ -295,7 +265,7 @@ def test_a_cancelled_backfill_goes_on(world: World, many_ranges: None, seed: int
     store.close()
 
 
-def test_changes_during_a_backfill_are_not_lost(world: World, store: DuckStore, many_ranges: None) -> None:
+def test_changes_during_a_backfill_are_not_lost(world: World, store: Store, many_ranges: None) -> None:
     """Records that change, appear or move while the past is copied are right after the next round."""
     world.sql("UPDATE deal SET ID = ID * 40")
 
@@ -321,7 +291,7 @@ def test_changes_during_a_backfill_are_not_lost(world: World, store: DuckStore, 
     assert {} == world.difference(store)
 
 
-def test_rounds_may_run_beside_a_backfill(world: World, store: DuckStore, many_ranges: None) -> None:
+def test_rounds_may_run_beside_a_backfill(world: World, store: Store, many_ranges: None) -> None:
     """A round in the middle of a backfill brings what is new and disturbs nothing."""
     world.sql("UPDATE deal SET ID = ID * 40")
 
@@ -343,7 +313,7 @@ def test_rounds_may_run_beside_a_backfill(world: World, store: DuckStore, many_r
 # ---------------------------------------------------------------- rounds
 
 
-def test_a_quiet_round_is_one_request(world: World, store: DuckStore) -> None:
+def test_a_quiet_round_is_one_request(world: World, store: Store) -> None:
     """One batch carries every feed; nothing has changed, so nothing else is asked."""
     world.copy(store)
     line = world.line()
@@ -424,7 +394,7 @@ def change_something(world: World) -> None:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_rounds_follow_whatever_happens(world: World, store: DuckStore, seed: int) -> None:
+def test_rounds_follow_whatever_happens(world: World, store: Store, seed: int) -> None:
     """A busy day, with a round now and then, a restart, and a broken wire: in the end the mirror equals the portal."""
     world.dice.seed(seed)
     world.copy(store)
@@ -452,7 +422,7 @@ def test_rounds_follow_whatever_happens(world: World, store: DuckStore, seed: in
     assert {} == world.difference(store)
 
 
-def test_a_flood_within_one_second_is_paged_by_id(world: World, store: DuckStore) -> None:
+def test_a_flood_within_one_second_is_paged_by_id(world: World, store: Store) -> None:
     """A mass change stamps hundreds of records with one second; none is skipped, and the walk ends."""
     world.copy(store)
     world.clock.move(60)
@@ -468,7 +438,7 @@ def test_a_flood_within_one_second_is_paged_by_id(world: World, store: DuckStore
     assert [(470,)] == store.rows("SELECT count(*) FROM deals WHERE title = 'Flood'")
 
 
-def test_a_cut_walk_goes_on_behind_what_it_has(world: World, store: DuckStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cut_walk_goes_on_behind_what_it_has(world: World, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A long catch-up that breaks is continued, not repeated; what changed behind it comes with the next round."""
     world.copy(store)
     world.clock.move(600)
@@ -496,7 +466,7 @@ def test_a_cut_walk_goes_on_behind_what_it_has(world: World, store: DuckStore, m
     assert {} == world.difference(store)
 
 
-def test_a_portal_whose_clock_is_wrong_loses_nothing(world: World, store: DuckStore) -> None:
+def test_a_portal_whose_clock_is_wrong_loses_nothing(world: World, store: Store) -> None:
     """The portal's clock decides, an hour ahead or behind ours, and also when it is set."""
     for skew in (3600.0, -3600.0):
         world.portal.switches.skew = skew
@@ -508,7 +478,7 @@ def test_a_portal_whose_clock_is_wrong_loses_nothing(world: World, store: DuckSt
         assert {} == world.difference(store), skew
 
 
-def test_who_is_dismissed_is_noticed(world: World, store: DuckStore) -> None:
+def test_who_is_dismissed_is_noticed(world: World, store: Store) -> None:
     """The first time that somebody is seen inactive is remembered; coming back takes it back."""
     world.copy(store)
     world.clock.move(700)
@@ -528,7 +498,7 @@ def test_who_is_dismissed_is_noticed(world: World, store: DuckStore) -> None:
 # ---------------------------------------------------------------- refusals
 
 
-def test_a_missing_scope_switches_off_one_feed(world: World, store: DuckStore) -> None:
+def test_a_missing_scope_switches_off_one_feed(world: World, store: Store) -> None:
     """Without telephony everything else is copied; the feed says which scope to tick, and begins once it is ticked."""
     [webhook] = world.portal.accounts.webhooks.values()
     webhook.scopes = ALL_SCOPES - {"telephony"}
@@ -560,7 +530,7 @@ def test_a_missing_scope_switches_off_one_feed(world: World, store: DuckStore) -
     assert all(one.error is None for one in status(store, "practice", standard(), world.clock.at))
 
 
-def test_a_right_that_is_lost_freezes_a_feed(world: World, store: DuckStore) -> None:
+def test_a_right_that_is_lost_freezes_a_feed(world: World, store: Store) -> None:
     """A scope that is taken away later leaves rows and freshness as they were; the others stay fresh."""
     world.copy(store)
     [webhook] = world.portal.accounts.webhooks.values()
@@ -582,7 +552,7 @@ def test_a_right_that_is_lost_freezes_a_feed(world: World, store: DuckStore) -> 
     assert by_name["deals"].age_seconds < 60
 
 
-def test_a_directory_that_comes_back_empty_is_not_believed(world: World, store: DuckStore) -> None:
+def test_a_directory_that_comes_back_empty_is_not_believed(world: World, store: Store) -> None:
     """An owner who loses the right to see departments has not abolished them."""
     world.copy(store)
     world.sql("DELETE FROM status")
@@ -597,7 +567,7 @@ def test_a_directory_that_comes_back_empty_is_not_believed(world: World, store: 
     assert [(0,)] == store.rows("SELECT count(*) FROM statuses WHERE deleted_at IS NOT NULL")
 
 
-def test_a_portal_that_ignores_a_filter_is_found_out(world: World, store: DuckStore) -> None:
+def test_a_portal_that_ignores_a_filter_is_found_out(world: World, store: Store) -> None:
     """Asked for the last minutes and answered with last year: the feed stops instead of copying everything every minute."""
     world.copy(store)
     world.sql("UPDATE deal SET DATE_MODIFY = DATE_MODIFY - 5 * 86400")
@@ -615,7 +585,7 @@ def test_a_portal_that_ignores_a_filter_is_found_out(world: World, store: DuckSt
     asyncio.run(work())
 
 
-def test_directories_of_several_pages_are_read_whole(world: World, store: DuckStore) -> None:
+def test_directories_of_several_pages_are_read_whole(world: World, store: Store) -> None:
     """People by id, departments by offset: a full first page is followed to the end before anything is buried."""
     world.sql("""INSERT INTO "user" BY NAME SELECT 100 + range AS ID, 'Many' AS NAME, TRUE AS ACTIVE, [1] AS UF_DEPARTMENT,
         'employee' AS USER_TYPE FROM range(130)""")
@@ -629,7 +599,7 @@ def test_directories_of_several_pages_are_read_whole(world: World, store: DuckSt
     assert [(0,)] == store.rows("SELECT count(*) FROM users WHERE deleted_at IS NOT NULL")
 
 
-def test_a_revoked_webhook_stops_everything(world: World, store: DuckStore) -> None:
+def test_a_revoked_webhook_stops_everything(world: World, store: Store) -> None:
     """Nothing can be asked any more: the error is raised, and every feed says why it stands still."""
     world.copy(store)
     [webhook] = world.portal.accounts.webhooks.values()
@@ -647,7 +617,7 @@ def test_a_revoked_webhook_stops_everything(world: World, store: DuckStore) -> N
     assert not any("practicesecret" in str(error) for error in errors)
 
 
-def test_an_unreadable_record_is_counted_and_passed_over(world: World, store: DuckStore) -> None:
+def test_an_unreadable_record_is_counted_and_passed_over(world: World, store: Store) -> None:
     """One record out of shape does not hide the others, and is not hidden either."""
     [bad] = world.data.rows("SELECT ID FROM deal ORDER BY ID LIMIT 1 OFFSET 5")
     [deals] = [feed for feed in standard() if feed.name == "deals"]
@@ -676,7 +646,7 @@ def test_an_unreadable_record_is_counted_and_passed_over(world: World, store: Du
 
 
 @pytest.mark.parametrize("billing", Billing)
-def test_a_backfill_keeps_within_the_budgets(world: World, store: DuckStore, billing: Billing) -> None:
+def test_a_backfill_keeps_within_the_budgets(world: World, store: Store, billing: Billing) -> None:
     """With a method time of a tenth of the vendor's the copy waits where it must; the portal refuses nothing."""
     world.portal.meter = OperatingMeter(limit=48.0, billing=billing)
     world.portal.costs = Costs(seconds=0.5, spending=Spending.MOVE)
