@@ -28,16 +28,25 @@ from pydantic_settings import (
 
 from b24metrics.errors import CalendarError, ConfigError
 from b24metrics.kpi.options import (
+    MOST_GROWTH_PERIODS,
     PARTICLES,
+    PIECES,
+    RANKABLE,
     TEST_PATTERN,
     ActivityKind,
     Answer,
     AnswerField,
+    BonusBasis,
+    BonusOptions,
+    BonusTier,
     ClosedAtSource,
+    Criterion,
     Flaw,
     KpiOptions,
     LeadMode,
     QuoteSource,
+    ScorecardOptions,
+    SegmentBy,
 )
 from b24metrics.mirror.options import PHONE_PATTERN, MirrorOptions
 from b24metrics.mirror.place import is_address, shown
@@ -332,6 +341,37 @@ class KpiSettings(_Section):
     flaw_weights: Mapping[Flaw, Annotated[float, Field(ge=0)]] = Field(
         default={}, description="what weighs how much in the index of cleanliness; 1 unless said: `{ phone = 2 }`"
     )
+    growth_periods: int = Field(
+        default=3,
+        ge=1,
+        le=MOST_GROWTH_PERIODS,
+        description="over how many earlier periods sales are averaged for growth",
+    )
+    seasonal_curve: tuple[tuple[float, float], ...] = Field(
+        default=(),
+        description="where sales are not even: pairs of (share of the period's working time, share of its sales usual by "
+        "then): `[[0.5, 0.3], [0.9, 0.7]]`",
+    )
+    margin: float = Field(
+        default=1.0,
+        gt=0,
+        le=1,
+        description="share of revenue that is left after the cost of goods: payback, client value",
+    )
+    headline_unit: int = Field(
+        default=PIECES, description="code of the unit of measure whose quantities `units_sold` counts; 796 is pieces"
+    )
+    stage_probabilities: Mapping[str, Annotated[float, Field(ge=0, le=1)]] = Field(
+        default={},
+        description="chance of winning at a stage, where neither its past nor the deal says one: `{ NEW = 0.1, FINAL = 0.8 }`",
+    )
+    segment_by: SegmentBy = Field(
+        default=SegmentBy.INDUSTRY,
+        description="what segments sales: the client's industry, the client's type, or the deal's type",
+    )
+    rank_by: tuple[str, ...] = Field(
+        default=("revenue_won",), description=f"KPIs by which managers are ranked: {', '.join(RANKABLE)}"
+    )
     closed_at_source: ClosedAtSource = Field(
         default=ClosedAtSource.HISTORY,
         description="when a deal was won or lost: by its stage history, or by the closing date that people may edit",
@@ -347,6 +387,47 @@ class KpiSettings(_Section):
     activity_kinds: Mapping[str, ActivityKind] = Field(
         default={}, description='what activities of a provider count as: `{ MY_PROVIDER = "meeting" }`'
     )
+
+
+class ScorecardSettings(_Section):
+    """``[scorecard]``: what is expected of a manager; a criterion without a norm does not count."""
+
+    norms: Mapping[Criterion, Annotated[float, Field(gt=0)]] = Field(
+        default={},
+        description="what earns four points of five a period: outgoing calls a worked day, seconds of a median talk, "
+        "successful calls, call conversion (0 … 1), average check, repeat purchases, positive reviews: "
+        "`{ calls = 40, talk_time = 120, average_check = 90000 }`",
+    )
+    department_norms: Mapping[int, Mapping[Criterion, Annotated[float, Field(gt=0)]]] = Field(
+        default={}, description="department id = its own norms: `{ 12 = { calls = 60 } }`"
+    )
+    weights: Mapping[Criterion, Annotated[float, Field(ge=0)]] = Field(
+        default={}, description="weight of a criterion; 1 unless said, 0 switches it off"
+    )
+
+
+class BonusTierSettings(_Section):
+    """One tier of a percentage: up to an amount, up to a share of the plan, or without an end."""
+
+    rate: float = Field(ge=0, le=1, description="share of the part of sales inside the tier")
+    up_to: float | None = Field(default=None, gt=0, description="where the tier ends, an amount")
+    up_to_plan: float | None = Field(default=None, gt=0, description="where the tier ends, as a share of the plan")
+
+
+class BonusSettings(_Section):
+    """``[bonus]``: schemes of the closed month; each is off until it has a tier or an amount."""
+
+    tiers: tuple[BonusTierSettings, ...] = Field(
+        default=(),
+        description="percent of sales, tier by tier: `[{ rate = 0.02, up_to_plan = 1.0 }, { rate = 0.03 }]`",
+    )
+    basis: BonusBasis = Field(default=BonusBasis.WON, description="percent of deals won, or of invoices paid")
+    premium: float = Field(default=0.0, ge=0, description="for reaching the plan")
+    premium_from: float = Field(default=1.0, ge=0, description="share of the plan from which the premium is paid")
+    new_customer: float = Field(default=0.0, ge=0, description="for every first purchase of a client")
+    prize: float = Field(default=0.0, ge=0, description="for the best result; those who tie share it")
+    prize_by: str = Field(default="revenue_won", description="KPI of the best result: one of those of `kpi.rank_by`")
+    prize_above: float = Field(default=0.0, description="value above which there is a prize at all")
 
 
 class ExporterSettings(_Section):
@@ -423,6 +504,8 @@ class Settings(BaseSettings):
     reporting: ReportingSettings = ReportingSettings()
     scope: ScopeSettings = ScopeSettings()
     kpi: KpiSettings = KpiSettings()
+    scorecard: ScorecardSettings = ScorecardSettings()
+    bonus: BonusSettings = BonusSettings()
     calendar: Mapping[str, Any] = Field(
         default={}, description="working time; default: Monday to Friday, 09:00 to 18:00, in the reporting zone"
     )
@@ -457,6 +540,11 @@ class Settings(BaseSettings):
             calendar=book.calendar if book else None,
             department_calendars=book.departments if book else {},
             employees=book.employees if book else (),
+            scorecard=ScorecardOptions(**self.scorecard.model_dump()),
+            bonus=BonusOptions(
+                **self.bonus.model_dump(exclude={"tiers"}),
+                tiers=tuple(BonusTier(**tier.model_dump()) for tier in self.bonus.tiers),
+            ),
             **self.kpi.model_dump(),
         )
 
