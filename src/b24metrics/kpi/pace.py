@@ -61,7 +61,13 @@ TIME_IN_STAGE_SECONDS_MEDIAN = _at_stage(
 TIME_IN_STAGE_SECONDS_KM_MEDIAN = _at_stage(
     id="time_in_stage_seconds_km_median",
     title=Title(ru="Время на этапе с учётом стоящих", en="Time in stage, deals still there included"),
-    measure=Computed(STAGES_ENTERED, ("working_seconds", "ended"), _km_medians, where="working_seconds IS NOT NULL"),
+    measure=Computed(
+        STAGES_ENTERED,
+        ("working_seconds", "ended", "survival_order"),
+        _km_medians,
+        where="working_seconds IS NOT NULL",
+        order="survival_order",
+    ),
     source="catalogue D 8.3: time_in_stage_seconds_km_median",
     definition=Title(
         ru="Рабочее время, к которому с этапа уходит половина сделок, созданных за период; стоящие на нём учтены столько, "

@@ -95,7 +95,13 @@ FIRST_RESPONSE_SECONDS_KM_MEDIAN = _seconds(
         ru="Скорость обработки новой заявки с учётом неотвеченных",
         en="First response time, unanswered requests included",
     ),
-    measure=Computed(REQUESTS, ("working_seconds", "is_answered"), _km_medians, where=_EVERY),
+    measure=Computed(
+        REQUESTS,
+        ("working_seconds", "is_answered", "survival_order"),
+        _km_medians,
+        where=_EVERY,
+        order="survival_order",
+    ),
     source="catalogue C 7.2: first_response_seconds_km_median",
     definition=Title(
         ru="Рабочее время, к которому получает реакцию половина заявок; неотвеченные учтены столько, сколько они ждут.",

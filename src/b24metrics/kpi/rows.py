@@ -6,6 +6,7 @@ for every department above its own; NaN is nothing.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias
@@ -20,6 +21,11 @@ from b24metrics.kpi.options import KpiOptions
 
 BoolArray: TypeAlias = NDArray[np.bool_]
 Key: TypeAlias = tuple[int | str | None, ...]
+
+#: Different keys that sixteen bits can number.
+_SHORT = 1 << 15
+#: Possible keys that a table may have for every row.
+_FEW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +79,9 @@ class RowSet:
         if isinstance(measure, Quantile):
             value = self.columns[measure.column]
             rows = rows[~np.isnan(value[rows])]
-            rows = rows[np.argsort(value[rows], kind="stable")]
+        order = measure.column if isinstance(measure, Quantile) else measure.order
+        if order is not None:
+            rows = rows[np.argsort(self.columns[order][rows], kind="stable")]
         grouped = self._grouped(cut, rows)
         segments = self.segment[grouped.rows]
         spans = np.zeros(int(self.segment.max(initial=0)) + 1, dtype=np.bool_)
@@ -97,7 +105,8 @@ class RowSet:
             place = cut.columns.index("ancestor_id")
             rows, coded = self._climbed(rows, coded, place)
         codes, keys = _combined(coded, len(rows))
-        order = np.argsort(codes, kind="stable")
+        # Sixteen bits are sorted by radix, ten times as fast.
+        order = np.argsort(codes.astype(np.int16) if len(keys) <= _SHORT else codes, kind="stable")
         return Grouped(rows[order], codes[order], keys)
 
     def _climbed(self, rows: IntArray, coded: list[Coded], place: int) -> tuple[IntArray, list[Coded]]:
@@ -153,7 +162,12 @@ def _combined(coded: Sequence[Coded], count: int) -> tuple[IntArray, list[Key]]:
     codes = np.zeros(count, dtype=np.int64)
     for part in coded:
         codes = codes * max(len(part.values), 1) + part.codes
-    present, compact = np.unique(codes, return_inverse=True)
+    possible = math.prod(max(len(part.values), 1) for part in coded)
+    if possible <= _FEW * (count + 1):
+        met = np.bincount(codes, minlength=possible) > 0  # counted through a table instead of being sorted
+        present, compact = np.flatnonzero(met), (np.cumsum(met) - 1)[codes]
+    else:
+        present, compact = np.unique(codes, return_inverse=True)
     keys: list[Key] = []
     for code in present.tolist():
         key: list[int | str | None] = []

@@ -72,25 +72,29 @@ def survival_medians(starts: ArrayLike, durations: ArrayLike, observed: ArrayLik
 
     Args:
         starts: index of the first row of each group, and the number of rows; shape (groups + 1,); no group is empty.
-        durations: as for ``survival``, shape (rows,), the rows of each group together.
-        observed: likewise.
+        durations: as for ``survival``, shape (rows,), those of each group together and ascending.
+        observed: likewise; at the same duration True comes before False.
     """
     bounds = np.asarray(starts, dtype=np.int64)
     lasted, ended = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=np.bool_)
-    groups = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
-    order = np.lexsort((~ended, lasted, groups))
-    lasted, ended = lasted[order], ended[order]
     # Events of one instant taken one by one multiply to 1 - d/n all the same. In logarithms, so that one running sum
     # serves all groups; whoever ends last ends everything, which is far below one half.
     at_risk = np.repeat(bounds[1:], np.diff(bounds)) - np.arange(len(lasted))
     with np.errstate(divide="ignore"):
         steps = np.where(ended, np.maximum(np.log1p(-1 / np.maximum(at_risk, 1)), _ALL_ENDED), 0.0)
-    lasting = np.cumsum(steps)
-    lasting -= np.repeat(lasting[bounds[:-1]] - steps[bounds[:-1]], np.diff(bounds))
+    lasting = np.concatenate(([0.0], np.cumsum(steps)))
+    lasting = lasting[1:] - np.repeat(lasting[bounds[:-1]], np.diff(bounds))
     reached = np.flatnonzero(ended & (lasting <= np.log(0.5) + 1e-9))
+    first = np.searchsorted(reached, bounds[:-1])
+    known = np.append(reached, len(lasted))[first] < bounds[1:]
     medians = np.full(len(bounds) - 1, np.nan)
-    medians[groups[reached][::-1]] = lasted[reached][::-1]  # the first of each group is written last
+    medians[known] = lasted[reached[first[known]]]
     return medians
+
+
+def survival_order(durations: ArrayLike, observed: ArrayLike) -> FloatArray:
+    """What rows ascend by for ``survival_medians``: whole durations, at the same one events before censorings."""
+    return np.asarray(durations, dtype=np.float64) * 2 + ~np.asarray(observed, dtype=np.bool_)
 
 
 # ---------------------------------------------------------------- tests

@@ -201,7 +201,7 @@ WITH cohorts AS (
     FROM kpi_windows AS w
     JOIN kpi_maturity AS t ON t.seconds IS NOT NULL
 )
-SELECT c.window_no, p.id, coalesce(h.manager_id, d.manager_id) AS manager_id, p.pipeline_id, s.stage_id,
+SELECT c.window_no, p.id, coalesce(h.manager_id, d.manager_id) AS manager_id, p.pipeline_id,
     s.stage_id AS stage, c.before, p.far >= s.next_position AS passed
 FROM cohorts AS c
 JOIN kpi_deals AS d ON d.created_at >= c.starts_at AND d.created_at < c.ends_at

@@ -89,18 +89,24 @@ WHERE c.id IN (
 MET = Fact(
     "kpi_met",
     f"""
-WITH held AS (
-    SELECT a.id, a.owner_type_id, a.owner_id
-    FROM activities AS a
-    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND a.starts_at < $now AND {KIND} = 'meeting' AND {completed("a")}
-), met AS (
-    SELECT b.entity_id AS id
+WITH closed AS (
+    SELECT c.id FROM kpi_closings AS c WHERE c.happened_at >= $since
+), linked AS (
+    SELECT b.entity_id AS id, b.activity_id
     FROM activity_bindings AS b
-    JOIN held AS h ON h.id = b.activity_id
+    JOIN closed AS c ON c.id = b.entity_id
     WHERE b.portal = $portal AND b.entity_type_id = 2
-    UNION
-    SELECT h.owner_id FROM held AS h WHERE h.owner_type_id = 2
+    UNION ALL
+    SELECT a.owner_id, a.id
+    FROM activities AS a
+    JOIN closed AS c ON c.id = a.owner_id
+    WHERE a.portal = $portal AND a.owner_type_id = 2
+), met AS (
+    SELECT DISTINCT l.id
+    FROM linked AS l
+    JOIN activities AS a ON a.portal = $portal AND a.id = l.activity_id
+    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
+    WHERE a.deleted_at IS NULL AND a.starts_at < $now AND {KIND} = 'meeting' AND {completed("a")}
 )
 SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome
 FROM kpi_closings AS c

@@ -4,45 +4,50 @@ from __future__ import annotations
 
 from b24metrics.kpi.facts.population import BORN_CLOSED, DEALS
 from b24metrics.kpi.facts.view import Fact, View, working_seconds
-
-_SPELL_JOINS, _SPELL_SECONDS = working_seconds("s.entered_at", "s.until_at")
+from b24metrics.worktime.sqltable import join_sql, worked_sql
 
 #: Stays at open stages, one row of history each, of the deals that moved or were created since ``$since``, and in t180 at
-#: least; in pipelines that count. Without imported deals and those created closed. ``left_at``: NULL while the deal stands there; ``until_at``:
-#: then ``$now``. The last row of a deal that is closed all the same ends nowhere and is left out. Working time is the
-#: company's.
+#: least; in pipelines that count. Without imported deals and those created closed. ``left_at``: NULL while the deal stands
+#: there; time is counted up to ``$now`` then. The last row of a deal that is closed all the same ends nowhere and is left
+#: out. Working time is the company's.
 SPELLS = View(
     "kpi_spells",
     f"""
-WITH moved AS (
-    SELECT DISTINCT m.owner_id AS id
-    FROM stage_moves AS m
-    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at >= least($since, $t180_at)
-      AND m.created_at <= $now
-), chosen AS (
+WITH chosen AS (
     SELECT d.id, d.semantics
     FROM kpi_deals AS d
-    LEFT JOIN moved AS v ON v.id = d.id
-    WHERE NOT d.imported AND (v.id IS NOT NULL OR d.created_at >= least($since, $t180_at))
+    WHERE NOT d.imported AND (d.created_at >= least($since, $t180_at) OR d.id IN (
+            SELECT m.owner_id
+            FROM stage_moves AS m
+            WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL
+              AND m.created_at >= least($since, $t180_at) AND m.created_at <= $now
+        ))
       AND d.id NOT IN (SELECT b.owner_id FROM kpi_born_closed AS b WHERE b.entity_type_id = 2)
-), walked AS (
-    SELECT m.owner_id AS id, coalesce(m.pipeline_id, 0) AS pipeline_id, m.stage_id,
+), moves AS (
+    SELECT m.owner_id AS id, m.id AS move_id, coalesce(m.pipeline_id, 0) AS pipeline_id, m.stage_id,
         coalesce(m.semantics, 'P') AS semantics, c.semantics AS standing, m.created_at AS entered_at,
-        lead(m.created_at) OVER (PARTITION BY m.owner_id ORDER BY m.created_at, m.id) AS left_at
+        {worked_sql("m.created_at", "w")} AS worked
     FROM stage_moves AS m
     JOIN chosen AS c ON c.id = m.owner_id
+    {join_sql("0", "m.created_at", "w", "kpi_work_days")}
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at <= $now
-), spells AS (
-    SELECT w.id, w.pipeline_id, w.stage_id, w.entered_at, w.left_at, coalesce(w.left_at, $now) AS until_at
-    FROM walked AS w
-    WHERE w.semantics = 'P' AND (w.left_at IS NOT NULL OR w.standing = 'P')
-      AND ($all_pipelines OR w.pipeline_id IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'pipelines'))
-      AND w.pipeline_id NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_pipelines')
+), walked AS (
+    SELECT m.*, lead(m.entered_at) OVER deal AS left_at, lead(m.worked) OVER deal AS worked_then
+    FROM moves AS m
+    WINDOW deal AS (PARTITION BY m.id ORDER BY m.entered_at, m.move_id)
+), present AS (
+    SELECT n.now_at, {worked_sql("n.now_at", "w")} AS worked
+    FROM (SELECT CAST($now AS TIMESTAMPTZ) AS now_at) AS n
+    {join_sql("0", "n.now_at", "w", "kpi_work_days")}
 )
-SELECT s.id, s.pipeline_id, s.stage_id, s.entered_at, s.left_at, epoch(s.until_at) - epoch(s.entered_at) AS seconds,
-    {_SPELL_SECONDS} AS working_seconds
-FROM spells AS s
-{_SPELL_JOINS}
+SELECT s.id, s.pipeline_id, s.stage_id, s.entered_at, s.left_at,
+    epoch(coalesce(s.left_at, n.now_at)) - epoch(s.entered_at) AS seconds,
+    CASE WHEN s.left_at IS NULL THEN n.worked ELSE s.worked_then END - s.worked AS working_seconds
+FROM walked AS s
+CROSS JOIN present AS n
+WHERE s.semantics = 'P' AND (s.left_at IS NOT NULL OR s.standing = 'P')
+  AND ($all_pipelines OR s.pipeline_id IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'pipelines'))
+  AND s.pipeline_id NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_pipelines')
 """,
     needs=(DEALS, BORN_CLOSED),
 )
@@ -83,8 +88,10 @@ STAGES_ENTERED = Fact(
     "kpi_stages_entered",
     """
 SELECT t.id, t.created_at AS happened_at, t.manager_id, t.pipeline_id, t.stage_id, t.stage, t.working_seconds,
-    CASE WHEN t.left_at IS NOT NULL THEN 1 ELSE 0 END AS ended
+    CASE WHEN t.left_at IS NOT NULL THEN 1 ELSE 0 END AS ended,
+    2 * t.working_seconds + CASE WHEN t.left_at IS NOT NULL THEN 0 ELSE 1 END AS survival_order
 FROM kpi_stage_times AS t
+WHERE t.created_at >= $since
 """,
     feeds=("deals", "deal_moves"),
     needs=(STAGE_TIMES,),
@@ -94,31 +101,18 @@ FROM kpi_stage_times AS t
 _STAY_JOINS, _STAY_SECONDS = working_seconds("s.since_at", "s.now_at")
 
 #: Deals in work with the age of their stay at the present stage and what is long there: the stage's own threshold, or three
-#: quarters of the stays that ended in t180 (20 at least), whichever is more. Where the row before the stay and its first
-#: row share a second, ids tell which came later; a deal without history stands since its last move.
+#: quarters of the stays that ended in t180 (20 at least), whichever is more. The stay began with the last row of history; a
+#: deal without any stands since its last move.
 STANDING_DEALS = Fact(
     "kpi_standing_deals",
     f"""
-WITH moves AS (
-    SELECT m.owner_id AS id, m.id AS move_id, m.created_at,
-        coalesce(m.stage_id = d.stage_id AND coalesce(m.pipeline_id, 0) = d.pipeline_id, FALSE) AS same
+WITH stays AS (
+    SELECT m.owner_id AS id, max(m.created_at) AS since_at
     FROM stage_moves AS m
     JOIN kpi_deals AS d ON d.id = m.owner_id
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at <= $now
       AND d.semantics = 'P'
-), others AS (
-    SELECT id, max(created_at) AS last_at FROM moves WHERE NOT same GROUP BY id
-), stays AS (
-    SELECT m.id,
-        CASE
-            WHEN max(CASE WHEN m.same AND m.created_at = o.last_at THEN m.move_id END)
-                > max(CASE WHEN NOT m.same AND m.created_at = o.last_at THEN m.move_id END)
-            THEN max(o.last_at)
-            ELSE min(CASE WHEN m.same AND (o.last_at IS NULL OR m.created_at > o.last_at) THEN m.created_at END)
-        END AS since_at
-    FROM moves AS m
-    LEFT JOIN others AS o ON o.id = m.id
-    GROUP BY m.id
+    GROUP BY m.owner_id
 ), usual AS (
     SELECT s.pipeline_id, s.stage_id,
         percentile_cont(0.75) WITHIN GROUP (ORDER BY CAST(s.working_seconds AS DOUBLE)) AS seconds
