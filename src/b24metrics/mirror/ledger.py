@@ -152,20 +152,23 @@ class Ledger:
         return dict(self.store.rows(sql, [self.portal]))
 
     def remind(self, feed: Feed, kind: Attached, at: datetime) -> None:
-        """Put everybody on the list who owes something for the first time, or anew because its time has come."""
-        state = self.states().get(feed.name)
-        if state is not None and state.cursor_at is not None and at - state.cursor_at < kind.every:
+        """Put on the list who owes something: everybody once the owners' past is here, later those whose time has come."""
+        states = self.states()
+        state = states.get(feed.name)
+        begun_at = None if state is None else state.cursor_at
+        if begun_at is None and not _whole(kind, states):
+            return  # until then rounds put down what changes
+        if begun_at is not None and at - begun_at < kind.every:
             return
+        which = kind.where if begun_at is None else kind.again
         with self.store.transaction():
-            if kind.of is not None:
-                first = kind.where if state is None else kind.again
-                if first:
-                    table = kind.of.name
-                    found = self.store.rows(
-                        f"SELECT id FROM {table} WHERE {table}.portal = ? AND {table}.deleted_at IS NULL AND ({first})",
-                        [self.portal],
-                    )
-                    self._put(feed, [int(number) for (number,) in found])
+            if kind.of is not None and which:
+                table = kind.of.name
+                found = self.store.rows(
+                    f"SELECT id FROM {table} WHERE {table}.portal = ? AND {table}.deleted_at IS NULL AND ({which})",
+                    [self.portal],
+                )
+                self._put(feed, [int(number) for (number,) in found])
             self._put(feed, kind.owners)
             self._state(feed.name, cursor_at=at)
 
@@ -203,14 +206,14 @@ class Ledger:
     def in_step(self, feed: Feed, kind: Attached, at: datetime) -> None:
         """Note, where nothing is owed, that as of ``at`` all is here; it is complete once its owners are."""
         mine = [self.portal, feed.name]
+        states = self.states()
+        if feed.name not in states or self.store.rows("SELECT 1 FROM owed WHERE portal = ? AND feed = ? LIMIT 1", mine):
+            return
+        state = states[feed.name]
+        changes: dict[str, object] = {"synced_at": at, "error": None}
+        if state.backfilled_at is None and state.cursor_at is not None and _whole(kind, states):
+            changes["backfilled_at"] = at
         with self.store.transaction():
-            if self.store.rows("SELECT 1 FROM owed WHERE portal = ? AND feed = ? LIMIT 1", mine):
-                return
-            changes: dict[str, object] = {"synced_at": at, "error": None}
-            states = self.states()
-            whole = kind.of is None or (kind.of.name in states and states[kind.of.name].backfilled_at is not None)
-            if whole and states[feed.name].backfilled_at is None:
-                changes["backfilled_at"] = at
             self._state(feed.name, **changes)
 
     def _owe(self, feed: Feed, ids: Sequence[int]) -> None:
@@ -368,7 +371,7 @@ class Ledger:
                 sight.without(outdated)
                 page = sight.page
             sight.note_changes(at)
-            owing = sight.fresh() if feed.owes else []
+            owing = sight.fresh() if feed.owes and not late else []  # of the past all is put down at its end
         parts = feed.part_pages(self.portal, read)
         if feed.table is schema.USERS:
             for _, _, places in parts:
@@ -467,3 +470,8 @@ class Ledger:
         )
         if not known:
             self.store.upsert(schema.FEED_STATE, [{"portal": self.portal, "feed": feed, **changes}])
+
+
+def _whole(kind: Attached, states: Mapping[str, State]) -> bool:
+    """Whether the past of the owners is here."""
+    return kind.of is None or (kind.of.name in states and states[kind.of.name].backfilled_at is not None)

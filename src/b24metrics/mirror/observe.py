@@ -275,39 +275,14 @@ def closings(store: Store, portal: str, deals: pa.Table, at: datetime) -> None:
     seen = deals.select(["id", "semantics", "assigned_by_id", "opportunity", "currency_id", "moved_at"])
     span = pc.min_max(seen["id"]).as_py()
     bounds = [portal, span["min"], span["max"]]
-    store.load("seen_deals", seen)
-    store.execute(
-        """
-        DELETE FROM deal_closings USING seen_deals AS seen
-        WHERE deal_closings.portal = ? AND deal_closings.deal_id BETWEEN ? AND ?
-          AND deal_closings.deal_id = seen.id AND deal_closings.semantics IS DISTINCT FROM seen.semantics
-        """,
-        bounds,
-    )
-    moved_since = store.rows(
-        """
-        SELECT closing.deal_id FROM deal_closings AS closing
-        JOIN seen_deals AS seen ON seen.id = closing.deal_id AND seen.moved_at > closing.observed_at
-        WHERE closing.portal = ? AND closing.deal_id BETWEEN ? AND ? LIMIT 1
-        """,
-        bounds,
-    )
-    if moved_since:  # few deals ever are, and looking through all moves for nothing would be dear
-        store.execute(
-            """
-            DELETE FROM deal_closings USING seen_deals AS seen
-            WHERE deal_closings.portal = ? AND deal_closings.deal_id BETWEEN ? AND ?
-              AND deal_closings.deal_id = seen.id AND seen.moved_at > deal_closings.observed_at
-              AND EXISTS (
-                SELECT 1 FROM stage_moves AS move
-                WHERE move.portal = deal_closings.portal AND move.entity_type_id = 2
-                  AND move.owner_id = deal_closings.deal_id AND move.deleted_at IS NULL
-                  AND move.created_at > deal_closings.observed_at
-                  AND coalesce(move.semantics, 'P') <> deal_closings.semantics
-              )
-            """,
-            bounds,
-        )
+    if store.rows("SELECT 1 FROM deal_closings WHERE portal = ? AND deal_id BETWEEN ? AND ? LIMIT 1", bounds):
+        store.load("seen_deals", seen)
+        _forget_closings(store, bounds)
+    else:  # as in a backfill: none of these was ever closed here
+        seen = seen.filter(pc.is_in(seen["semantics"], pa.array(["S", "F"])))
+        if not seen.num_rows:
+            return
+        store.load("seen_deals", seen)
     # A rate or department that was not known at the time is taken as soon as it is. A round begins before what it sees:
     # nothing is observed earlier than it happened.
     store.execute(
@@ -329,4 +304,41 @@ def closings(store: Store, portal: str, deals: pa.Table, at: datetime) -> None:
             rate_count = coalesce(deal_closings.rate_count, excluded.rate_count)
         """,
         [portal, at, at, portal, portal],
+    )
+
+
+def _forget_closings(store: Store, bounds: list[object]) -> None:
+    """Drop what the portal took back: deals that are open again, lost instead of won, or were open in between."""
+    store.execute(
+        """
+        DELETE FROM deal_closings USING seen_deals AS seen
+        WHERE deal_closings.portal = ? AND deal_closings.deal_id BETWEEN ? AND ?
+          AND deal_closings.deal_id = seen.id AND deal_closings.semantics IS DISTINCT FROM seen.semantics
+        """,
+        bounds,
+    )
+    moved_since = store.rows(
+        """
+        SELECT closing.deal_id FROM deal_closings AS closing
+        JOIN seen_deals AS seen ON seen.id = closing.deal_id AND seen.moved_at > closing.observed_at
+        WHERE closing.portal = ? AND closing.deal_id BETWEEN ? AND ? LIMIT 1
+        """,
+        bounds,
+    )
+    if not moved_since:  # few deals ever are, and looking through all moves for nothing would be dear
+        return
+    store.execute(
+        """
+        DELETE FROM deal_closings USING seen_deals AS seen
+        WHERE deal_closings.portal = ? AND deal_closings.deal_id BETWEEN ? AND ?
+          AND deal_closings.deal_id = seen.id AND seen.moved_at > deal_closings.observed_at
+          AND EXISTS (
+            SELECT 1 FROM stage_moves AS move
+            WHERE move.portal = deal_closings.portal AND move.entity_type_id = 2
+              AND move.owner_id = deal_closings.deal_id AND move.deleted_at IS NULL
+              AND move.created_at > deal_closings.observed_at
+              AND coalesce(move.semantics, 'P') <> deal_closings.semantics
+          )
+        """,
+        bounds,
     )
