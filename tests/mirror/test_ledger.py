@@ -300,9 +300,7 @@ def test_a_rate_that_was_not_known_is_taken_when_it_is(ledger: Ledger, store: St
     ledger.keep_round(feed, [won], 1, NOON, more=False)
     rates = []
     for rate in (90, 100):
-        store.execute(
-            "INSERT OR REPLACE INTO currencies (portal, id, rate, rate_count) VALUES ('p', 'EUR', ?, 1)", [rate]
-        )
+        store.upsert(schema.CURRENCIES, [{"portal": "p", "id": "EUR", "rate": Decimal(rate), "rate_count": 1}])
         ledger.keep_round(feed, [won], 1, LATER, more=False)
         rates.append(closings(store)[0][3:])
 
