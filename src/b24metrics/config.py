@@ -300,6 +300,31 @@ class KpiSettings(_Section):
     proposal_stages: frozenset[str] = Field(
         default=frozenset(), description='deal stages in which a client has a proposal: `["PREPARATION", "C3:OFFER"]`'
     )
+    qualified_stages: frozenset[str] = Field(
+        default=frozenset(),
+        description="deal stages from which on a client is qualified, as is every lead that was converted",
+    )
+    agreement_stages: frozenset[str] = Field(
+        default=frozenset(),
+        description="deal stages from which on there is a deal on the way from lead to sale; default: every deal is one",
+    )
+    junk_statuses: frozenset[str] = Field(
+        default=frozenset({"JUNK"}), description="statuses of leads that turned out to be none"
+    )
+    stale_days: int = Field(
+        default=5, ge=1, description="working days of the company without contact after which a deal is forgotten"
+    )
+    stage_limits: Mapping[str, Annotated[int, Field(gt=0)]] = Field(
+        default={},
+        description="working seconds after which a deal may be stuck at a stage: `{ NEW = 14400 }`; it is where most others "
+        "were faster, too",
+    )
+    loss_reason_field: str | None = Field(
+        default=None,
+        pattern=r"^UF_[A-Z0-9_]+$",
+        description="user field that says why a deal was lost; it has to be copied (`mirror.user_fields`). Default: the name "
+        "of the final stage",
+    )
     answer_field: AnswerField | None = Field(
         default=None, description="result field of a call's activity in which people note what the client answered"
     )
@@ -516,8 +541,14 @@ class Settings(BaseSettings):
         """What the KPI room wants to know.
 
         Raises:
-            ConfigError: the working calendar cannot be meant; every mistake in it is named.
+            ConfigError: the working calendar cannot be meant; every mistake in it is named. Or a user field is needed
+                that is not copied.
         """
+        reason = self.kpi.loss_reason_field
+        if reason is not None and reason not in self.mirror.user_fields.get("deal", ()):
+            raise ConfigError(
+                f"kpi.loss_reason_field: {reason} is not copied. Add it to the deals' fields of mirror.user_fields."
+            )
         try:
             book = Calendars.parse(self.calendar) if self.calendar else None
         except CalendarError as error:
