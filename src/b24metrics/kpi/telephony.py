@@ -6,12 +6,15 @@ summed; so nothing here but talk time adds up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 
 import numpy as np
 
 from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
+from b24metrics.kpi.facts.call_deals import DEAL_DIALS, MATURE_CALLS, SUCCESSFUL_CALLS
 from b24metrics.kpi.facts.calls import CALLS, DEPARTMENT_TRAFFIC, SPEECH
+from b24metrics.kpi.facts.phone_funnel import FIRST_STEP, PHONE_FUNNEL
 from b24metrics.kpi.facts.returns import RETURNS, UNRETURNED
 from b24metrics.kpi.model import (
     ALL,
@@ -23,6 +26,7 @@ from b24metrics.kpi.model import (
     Derived,
     Kpi,
     Mean,
+    Measure,
     Number,
     Part,
     Quantile,
@@ -43,11 +47,13 @@ LOW_CONNECT_SHARE = 0.7
 SHORT_TALK_SHARE = 0.5
 
 _call = partial(Number, CALLS, distinct="call_key")
-_ACTIVITY = {"grains": grains("M D T"), "chapter": Chapter.ACTIVITY}
+_activity = partial(Kpi, grains=grains("M D T"), chapter=Chapter.ACTIVITY)
 
 DIALS = _call("outgoing")
 CONNECTS = _call("outgoing AND connected")
 CONNECTED = _call("connected")
+MISSED = _call("NOT outgoing AND NOT answered AND in_hours = 1")
+SUCCESSFUL = Number(SUCCESSFUL_CALLS, distinct="call_key")
 
 
 def _summed(groups: Groups, of: str, by: str) -> tuple[FloatArray, FloatArray]:
@@ -81,7 +87,7 @@ def _effective_rate(cells: Cells) -> Values:
 
 
 #: Calls of one leg are counted plainly; only the few others need their legs summed.
-_EFFECTIVE = {
+_EFFECTIVE: Mapping[str, Measure] = {
     "alone": Number(CALLS, "effective AND only_leg"),
     "legs": Computed(CALLS, ("duration_seconds", "call_key"), _effective_together, "connected AND NOT only_leg"),
 }
@@ -104,6 +110,17 @@ def _return_time(groups: Groups) -> Values:
     return Values(medians, n=sizes)
 
 
+def _mean_of_deals(groups: Groups) -> Values:
+    """Mean amount of different deals; one without a rate is counted and adds nothing."""
+    value, sizes = np.full(len(groups), np.nan), np.zeros(len(groups))
+    for cell in range(len(groups)):
+        _, rows = np.unique(groups.rows(cell, "deal_id"), return_index=True)
+        sizes[cell] = len(rows)
+        if len(rows):
+            value[cell] = np.nansum(groups.rows(cell, "amount")[rows]) / len(rows)
+    return Values(value, n=sizes)
+
+
 def _low_connect(cells: Cells) -> FloatArray:
     """1 where even the upper bound of the connect rate lies well below the department's."""
     _, upper = wilson(cells["connects"], cells["dials"])
@@ -119,8 +136,7 @@ def _short_talk(cells: Cells) -> FloatArray:
     return np.where(cells["talks"] >= LEAST_TALKS, flag, np.nan)
 
 
-CALLS_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_COUNT = _activity(
     id="calls_count",
     title=Title(ru="Звонки", en="Phone calls"),
     measure=_call(),
@@ -134,8 +150,7 @@ CALLS_COUNT = Kpi(
     ),
     formula="|C ∩ w|, C = external calls of types 1-4, legs grouped by CALL_ID",
 )
-CALLS_OUTGOING_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_OUTGOING_COUNT = _activity(
     id="calls_outgoing_count",
     title=Title(ru="Исходящие звонки", en="Outgoing calls"),
     measure=DIALS,
@@ -149,8 +164,7 @@ CALLS_OUTGOING_COUNT = Kpi(
     ),
     formula="|dials ∩ w|, dial = first leg of type 1 or 4",
 )
-CALLS_INCOMING_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_INCOMING_COUNT = _activity(
     id="calls_incoming_count",
     title=Title(ru="Входящие звонки", en="Incoming calls"),
     measure=_call("NOT outgoing"),
@@ -164,8 +178,7 @@ CALLS_INCOMING_COUNT = Kpi(
     ),
     formula="|incoming ∩ w|, incoming = first leg of type 2 or 3",
 )
-CALLS_CONNECTED_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_CONNECTED_COUNT = _activity(
     id="calls_connected_count",
     title=Title(ru="Состоявшиеся разговоры", en="Connected calls"),
     measure=CONNECTED,
@@ -179,8 +192,7 @@ CALLS_CONNECTED_COUNT = Kpi(
     ),
     formula="|connected ∩ w|, connected = code 200 and duration > 0 on any leg inside the scope",
 )
-CALLS_OUTGOING_CONNECTED_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_OUTGOING_CONNECTED_COUNT = _activity(
     id="calls_outgoing_connected_count",
     title=Title(ru="Дозвоны", en="Connected dials"),
     measure=CONNECTS,
@@ -194,8 +206,7 @@ CALLS_OUTGOING_CONNECTED_COUNT = Kpi(
     ),
     formula="|dials ∩ connected ∩ w|",
 )
-CONNECT_RATE = Kpi(
-    **_ACTIVITY,
+CONNECT_RATE = _activity(
     id="connect_rate",
     title=Title(ru="Доля дозвонов", en="Connect rate"),
     measure=Ratio(CONNECTS, DIALS),
@@ -209,8 +220,7 @@ CONNECT_RATE = Kpi(
     ),
     formula="|dials ∩ connected ∩ w| / |dials ∩ w|",
 )
-CALLS_EFFECTIVE_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_EFFECTIVE_COUNT = _activity(
     id="calls_effective_count",
     title=Title(ru="Результативные разговоры", en="Effective conversations"),
     measure=Derived(_EFFECTIVE, _effective),
@@ -224,11 +234,10 @@ CALLS_EFFECTIVE_COUNT = Kpi(
     ),
     formula="|{c ∈ connected ∩ w: Σ duration of its legs in the scope ≥ 30 s}|",
 )
-EFFECTIVE_CALL_RATE = Kpi(
-    **_ACTIVITY,
+EFFECTIVE_CALL_RATE = _activity(
     id="effective_call_rate",
     title=Title(ru="Доля результативных разговоров", en="Effective call rate"),
-    measure=Derived(_EFFECTIVE | {"connected": CONNECTED}, _effective_rate),
+    measure=Derived({**_EFFECTIVE, "connected": CONNECTED}, _effective_rate),
     companions=(Part.NUMERATOR, Part.DENOMINATOR),
     unit=Unit.RATIO,
     better=Better.HIGHER,
@@ -240,8 +249,7 @@ EFFECTIVE_CALL_RATE = Kpi(
     ),
     formula="|effective ∩ w| / |connected ∩ w|",
 )
-TALK_TIME_TOTAL_SECONDS = Kpi(
-    **_ACTIVITY,
+TALK_TIME_TOTAL_SECONDS = _activity(
     id="talk_time_total_seconds",
     title=Title(ru="Время на линии", en="Talk time"),
     measure=Total(CALLS, "duration_seconds", where="connected"),
@@ -255,8 +263,7 @@ TALK_TIME_TOTAL_SECONDS = Kpi(
     ),
     formula="Σ duration(c) for c ∈ C, connected, start(c) ∈ w",
 )
-TALK_TIME_AVG_SECONDS = Kpi(
-    **_ACTIVITY,
+TALK_TIME_AVG_SECONDS = _activity(
     id="talk_time_avg_seconds",
     title=Title(ru="Средняя длительность разговора", en="Average talk time"),
     measure=Mean(CALLS, "duration_seconds", "connected", per="call_key"),
@@ -270,8 +277,7 @@ TALK_TIME_AVG_SECONDS = Kpi(
     ),
     formula="Σ duration / |connected ∩ w|, legs of one call in the scope summed",
 )
-TALK_TIME_MEDIAN_SECONDS = Kpi(
-    **_ACTIVITY,
+TALK_TIME_MEDIAN_SECONDS = _activity(
     id="talk_time_median_seconds",
     title=Title(ru="Медианная длительность разговора", en="Median talk time"),
     measure=Quantile(CALLS, "duration_seconds", 0.5, "connected", per="call_key"),
@@ -285,11 +291,10 @@ TALK_TIME_MEDIAN_SECONDS = Kpi(
     ),
     formula="Q50 of duration over connected ∩ w, legs of one call in the scope summed",
 )
-CALLS_MISSED_COUNT = Kpi(
-    **_ACTIVITY,
+CALLS_MISSED_COUNT = _activity(
     id="calls_missed_count",
     title=Title(ru="Пропущенные звонки", en="Missed calls"),
-    measure=_call("NOT outgoing AND NOT answered AND in_hours = 1"),
+    measure=MISSED,
     unit=Unit.CALLS,
     better=Better.LOWER,
     windows=ALL,
@@ -302,11 +307,10 @@ CALLS_MISSED_COUNT = Kpi(
     ),
     formula="|{c ∈ incoming ∩ w: no leg of anybody connected, the company works at start(c)}|",
 )
-MISSED_CALL_SHARE = Kpi(
-    **_ACTIVITY,
+MISSED_CALL_SHARE = _activity(
     id="missed_call_share",
     title=Title(ru="Доля пропущенных звонков", en="Missed call share"),
-    measure=Ratio(CALLS_MISSED_COUNT.measure, _call("NOT outgoing AND (answered OR in_hours = 1)")),
+    measure=Ratio(MISSED, _call("NOT outgoing AND (answered OR in_hours = 1)")),
     unit=Unit.RATIO,
     better=Better.LOWER,
     windows=ALL,
@@ -317,8 +321,7 @@ MISSED_CALL_SHARE = Kpi(
     ),
     formula="missed in hours / (|incoming ∩ w| - missed after hours)",
 )
-MISSED_AFTER_HOURS_COUNT = Kpi(
-    **_ACTIVITY,
+MISSED_AFTER_HOURS_COUNT = _activity(
     id="missed_after_hours_count",
     title=Title(ru="Пропущенные в нерабочее время", en="Missed after hours"),
     measure=_call("NOT outgoing AND NOT answered AND in_hours = 0"),
@@ -332,8 +335,7 @@ MISSED_AFTER_HOURS_COUNT = Kpi(
     ),
     formula="|{c ∈ incoming ∩ w: no leg of anybody connected, the company does not work at start(c)}|",
 )
-MISSED_CALLS_UNRETURNED_COUNT = Kpi(
-    **_ACTIVITY,
+MISSED_CALLS_UNRETURNED_COUNT = _activity(
     id="missed_calls_unreturned_count",
     title=Title(ru="Неперезвоненные пропущенные", en="Unreturned missed calls"),
     measure=Number(UNRETURNED, distinct="call_key"),
@@ -349,8 +351,7 @@ MISSED_CALLS_UNRETURNED_COUNT = Kpi(
     ),
     formula="|{episodes e: first miss(e) ∈ w, no connected call with its number after it until now}|",
 )
-MISSED_CALL_RETURN_SECONDS = Kpi(
-    **_ACTIVITY,
+MISSED_CALL_RETURN_SECONDS = _activity(
     id="missed_call_return_seconds",
     title=Title(ru="Время до перезвона", en="Missed-call return time"),
     measure=Computed(RETURNS, ("working_seconds", "returned", "call_key", "id"), _return_time),
@@ -364,8 +365,24 @@ MISSED_CALL_RETURN_SECONDS = Kpi(
     ),
     formula="Kaplan-Meier median of W_e(return) - W_e(miss), e = the person called; unreturned censored at now",
 )
-DIALS_PER_CONNECT = Kpi(
-    **_ACTIVITY,
+DIALS_PER_DEAL = Kpi(
+    id="dials_per_deal",
+    title=Title(ru="Наборов на сделку", en="Dials per deal"),
+    measure=Mean(DEAL_DIALS, "dials"),
+    unit=Unit.CALLS,
+    better=Better.NEITHER,
+    grains=grains("M D P T"),
+    windows=windows("30d mtd prev_month"),
+    labels=("outcome",),
+    chapter=Chapter.ACTIVITY,
+    source="catalogue B 6.1: dials_per_deal",
+    definition=Title(
+        ru="Сколько раз в среднем набирали клиента от создания сделки до её закрытия; выигранные и проигранные отдельно.",
+        en="How often the client was dialled on average between a deal's creation and its closing; won and lost apart.",
+    ),
+    formula="mean over deals closed in w of |dials bound to the deal or made to its company or contact in [created, closed]|",
+)
+DIALS_PER_CONNECT = _activity(
     id="dials_per_connect",
     title=Title(ru="Наборов на дозвон", en="Dials per connect"),
     measure=Ratio(DIALS, CONNECTS),
@@ -379,8 +396,7 @@ DIALS_PER_CONNECT = Kpi(
     ),
     formula="|dials ∩ w| / |dials ∩ connected ∩ w|",
 )
-CALL_RECORDING_COVERAGE = Kpi(
-    **_ACTIVITY,
+CALL_RECORDING_COVERAGE = _activity(
     id="call_recording_coverage",
     title=Title(ru="Доля записанных разговоров", en="Recorded share"),
     measure=Ratio(_call("connected AND recordable AND recorded"), _call("connected AND recordable")),
@@ -394,8 +410,7 @@ CALL_RECORDING_COVERAGE = Kpi(
     ),
     formula="connected with a record / connected, without configured lines",
 )
-CALL_TRANSCRIPT_COVERAGE = Kpi(
-    **_ACTIVITY,
+CALL_TRANSCRIPT_COVERAGE = _activity(
     id="call_transcript_coverage",
     title=Title(ru="Доля расшифрованных разговоров", en="Transcribed share"),
     measure=Ratio(_call("connected AND recordable AND transcribed"), _call("connected AND recordable")),
@@ -409,8 +424,7 @@ CALL_TRANSCRIPT_COVERAGE = Kpi(
     ),
     formula="connected with a transcript / connected, without configured lines",
 )
-MANAGER_TALK_SHARE = Kpi(
-    **_ACTIVITY,
+MANAGER_TALK_SHARE = _activity(
     id="manager_talk_share",
     title=Title(ru="Доля речи менеджера", en="Talk-to-listen ratio"),
     measure=Ratio(Total(SPEECH, "operator_seconds"), Total(SPEECH, "both_seconds")),
@@ -475,10 +489,134 @@ CALL_PATTERN_SHORT_TALK = Kpi(
     formula="connected ≥ 15 and own median talk < 0.5 x department median talk",
 )
 
+# ---------------------------------------------------------------- chapter D: calls that lead to deals
+
+_conversion = partial(Kpi, grains=grains("M D T"), windows=windows("30d mtd prev_month"), chapter=Chapter.CONVERSION)
+_funnel = partial(Kpi, grains=grains("M D T"), windows=windows("30d mtd"), labels=("step",), chapter=Chapter.CONVERSION)
+_LATER_STEPS = f"step <> '{FIRST_STEP}'"
+
+CALLS_SUCCESSFUL_COUNT = _conversion(
+    id="calls_successful_count",
+    title=Title(ru="Успешные звонки", en="Successful calls"),
+    measure=SUCCESSFUL,
+    unit=Unit.CALLS,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: calls_successful_count",
+    definition=Title(
+        ru="Звонки клиентам, которые заключили сделку не позже чем через 30 дней; звонок засчитан тому, кто звонил, кто бы ни "
+        "закрыл сделку. Звонки последних 30 дней ещё могут стать успешными.",
+        en="Calls with clients who signed within 30 days after them; a call counts for who made it, whoever closed the deal. "
+        "Calls of the last 30 days may still become successful.",
+    ),
+    formula="|{c ∈ C ∩ w: a deal of its client has won_at ∈ [start(c), start(c) + 30 d]}|",
+)
+CALL_CONVERSION_RATIO = _conversion(
+    id="call_conversion_ratio",
+    title=Title(ru="Конверсия звонков", en="Call conversion"),
+    measure=Ratio(SUCCESSFUL, _call()),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: call_conversion_ratio",
+    definition=Title(
+        ru="Какая часть всех звонков привела к сделке не позже чем через 30 дней. Свежие звонки ещё не созрели: зрелая "
+        "конверсия - отдельный показатель.",
+        en="The share of all calls that led to a deal within 30 days. Recent calls have not had their time: mature conversion "
+        "is a KPI of its own.",
+    ),
+    formula="|successful ∩ w| / |C ∩ w|",
+)
+CALL_CONVERSION_RATIO_MATURE = _conversion(
+    id="call_conversion_ratio_mature",
+    title=Title(ru="Конверсия звонков, зрелая", en="Call conversion, mature"),
+    measure=Ratio(Number(MATURE_CALLS, "successful", distinct="call_key"), Number(MATURE_CALLS, distinct="call_key")),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: call_conversion_ratio_mature",
+    definition=Title(
+        ru="Конверсия звонков, у которых было полных 30 дней на сделку: сделанных за 60-30 дней до конца периода.",
+        en="Conversion of calls that had their full 30 days: those made 60 to 30 days before the end of the window.",
+    ),
+    formula="|successful| / |C| over calls in [b - 30 d - 30 d, b - 30 d), b = end of w",
+)
+CUSTOMERS_CLOSED_BY_CALLS_COUNT = _conversion(
+    id="customers_closed_by_calls_count",
+    title=Title(ru="Клиенты, закрывшие сделку после звонка", en="Clients who signed after calls"),
+    measure=Number(SUCCESSFUL_CALLS, distinct="client"),
+    unit=Unit.CUSTOMERS,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: customers_closed_by_calls_count",
+    definition=Title(
+        ru="Сколько разных клиентов стоит за успешными звонками.",
+        en="How many different clients stand behind successful calls.",
+    ),
+    formula="|distinct clients of deals behind successful calls ∩ w|",
+)
+AVG_CHECK_AFTER_CALL = _conversion(
+    id="avg_check_after_call",
+    title=Title(ru="Средний чек после звонка", en="Average deal after a call"),
+    measure=Computed(SUCCESSFUL_CALLS, ("amount", "deal_id"), _mean_of_deals),
+    unit=Unit.MONEY,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: avg_check_after_call",
+    definition=Title(
+        ru="Средняя сумма сделок, к которым привели звонки; каждая сделка один раз.",
+        en="Mean amount of the deals that calls led to; every deal once.",
+    ),
+    formula="mean amt over distinct deals behind successful calls ∩ w",
+)
+PHONE_FUNNEL_COUNT = _funnel(
+    id="phone_funnel_count",
+    title=Title(ru="Телефонная воронка: клиенты", en="Telephony funnel: clients"),
+    measure=Number(PHONE_FUNNEL, "reached"),
+    unit=Unit.CUSTOMERS,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: phone_funnel_count",
+    definition=Title(
+        ru="Сколько клиентов, которым впервые позвонили в этот период, дошло до шага: набор, разговор, результативный разговор, "
+        "сделка, предложение, продажа, контакт после продажи.",
+        en="How many of the clients who were first called in the window came as far as the step: dialled, connected, effective, "
+        "qualified, offer, won, post-sale contact.",
+    ),
+    formula="|{clients: first dial ever ∈ w, step and all before it reached}|",
+)
+PHONE_FUNNEL_CONVERSION = _funnel(
+    id="phone_funnel_conversion",
+    title=Title(ru="Телефонная воронка: конверсия шага", en="Telephony funnel: step conversion"),
+    measure=Ratio(Number(PHONE_FUNNEL, f"reached AND {_LATER_STEPS}"), Number(PHONE_FUNNEL, _LATER_STEPS)),
+    unit=Unit.RATIO,
+    better=Better.HIGHER,
+    source="catalogue D 8.5: phone_funnel_conversion",
+    definition=Title(
+        ru="Какая часть клиентов, дошедших до предыдущего шага, дошла и до этого.",
+        en="The share of clients at the step before who came to this one.",
+    ),
+    formula="phone_funnel_count{step} / phone_funnel_count{step before}",
+)
+PHONE_FUNNEL_SECONDS_MEDIAN = _funnel(
+    id="phone_funnel_seconds_median",
+    title=Title(ru="Телефонная воронка: время до шага", en="Telephony funnel: time to the step"),
+    measure=Quantile(PHONE_FUNNEL, "working_seconds", 0.5, f"reached AND {_LATER_STEPS}"),
+    unit=Unit.SECONDS,
+    better=Better.NEITHER,
+    source="catalogue D 8.5: phone_funnel_seconds_median",
+    definition=Title(
+        ru="За сколько рабочего времени компании половина дошедших проходит от предыдущего шага до этого.",
+        en="Working time of the company within which half of those who arrived came from the step before to this one.",
+    ),
+    formula="Q50 of W_0(arrival at step) - W_0(arrival at step before)",
+)
+
 CHAPTER = (
     CALLS_COUNT, CALLS_OUTGOING_COUNT, CALLS_INCOMING_COUNT, CALLS_CONNECTED_COUNT, CALLS_OUTGOING_CONNECTED_COUNT,
     CONNECT_RATE, CALLS_EFFECTIVE_COUNT, EFFECTIVE_CALL_RATE, TALK_TIME_TOTAL_SECONDS, TALK_TIME_AVG_SECONDS,
     TALK_TIME_MEDIAN_SECONDS, CALLS_MISSED_COUNT, MISSED_CALL_SHARE, MISSED_AFTER_HOURS_COUNT,
-    MISSED_CALLS_UNRETURNED_COUNT, MISSED_CALL_RETURN_SECONDS, DIALS_PER_CONNECT, CALL_RECORDING_COVERAGE,
+    MISSED_CALLS_UNRETURNED_COUNT, MISSED_CALL_RETURN_SECONDS, DIALS_PER_DEAL, DIALS_PER_CONNECT, CALL_RECORDING_COVERAGE,
     CALL_TRANSCRIPT_COVERAGE, MANAGER_TALK_SHARE, CALL_PATTERN_LOW_CONNECT, CALL_PATTERN_SHORT_TALK,
 )  # fmt: skip
+"""Chapter B."""
+
+CONVERSION = (
+    CALLS_SUCCESSFUL_COUNT, CALL_CONVERSION_RATIO, CALL_CONVERSION_RATIO_MATURE, CUSTOMERS_CLOSED_BY_CALLS_COUNT,
+    AVG_CHECK_AFTER_CALL, PHONE_FUNNEL_COUNT, PHONE_FUNNEL_CONVERSION, PHONE_FUNNEL_SECONDS_MEDIAN,
+)  # fmt: skip
+"""Chapter D."""

@@ -23,7 +23,8 @@ _UNHEARD = f"c.type_id IN (2, 3) AND NOT {_CONNECTED}"
 _LONG_AGO = "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
 
 #: Episodes that had begun, and were waiting, a day before the windows: legs of their first missed calls. A leg that nobody
-#: took may belong to a call that somebody did, or that we made ourselves: only the few that are left are asked.
+#: took may belong to a call that somebody did, or that we made ourselves: then it follows a talk with its number within a
+#: day, or was redirected, or has no number; only those few are asked.
 OLD_EPISODES = View(
     "kpi_old_episodes",
     f"""
@@ -35,18 +36,19 @@ WITH past AS (
     HAVING max(CASE WHEN {_UNHEARD} THEN c.started_at END)
         > coalesce(max(CASE WHEN {_CONNECTED} THEN c.started_at END), {_LONG_AGO})
 ), unheard AS (
-    SELECT c.id, nullif(c.call_id, '') AS call_id, c.phone_key, c.user_id AS manager_id, c.started_at
+    SELECT c.id, nullif(c.call_id, '') AS call_id, c.phone_key, c.user_id AS manager_id, c.started_at,
+        c.type_id = 3 OR c.started_at <= p.contact_at + INTERVAL '1 day' AS doubtful
     FROM phone_calls AS c
     JOIN past AS p ON p.phone_key = c.phone_key AND c.started_at > p.contact_at
     WHERE {_LEG} AND {_UNHEARD} AND c.started_at < $since - INTERVAL '1 day'
     UNION ALL
-    SELECT c.id, nullif(c.call_id, ''), c.phone_key, c.user_id, c.started_at
+    SELECT c.id, nullif(c.call_id, ''), c.phone_key, c.user_id, c.started_at, TRUE
     FROM phone_calls AS c
     WHERE {_LEG} AND {_UNHEARD} AND c.phone_key IS NULL AND c.started_at < $since - INTERVAL '1 day'
 ), heard AS (
     SELECT DISTINCT c.call_id
     FROM phone_calls AS c
-    JOIN unheard AS u ON u.call_id = c.call_id
+    JOIN unheard AS u ON u.call_id = c.call_id AND u.doubtful
     WHERE {_LEG} AND c.started_at < $now AND (c.type_id IN (1, 4) OR {_CONNECTED})
 ), missed AS (
     SELECT u.id, u.call_id, u.phone_key, u.manager_id, u.started_at,

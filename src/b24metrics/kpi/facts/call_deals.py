@@ -1,0 +1,175 @@
+"""Calls and the deals that they lead to (catalogue §8.5, ``dials_per_deal``; §19 "Calls").
+
+A call belongs to the client that its CRM record names; only a call that names none is linked by its number, to every
+client that has it. Deals of anybody count, the scope looks at calls.
+"""
+
+from __future__ import annotations
+
+from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql
+from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.population import DEALS
+from b24metrics.kpi.facts.view import Fact, View
+
+#: Calls are mature when every deal that they may lead to has had its time: those of the 30 days before that.
+MATURE_SECONDS = 30 * 86_400
+
+
+def clients_sql(legs: str) -> str:
+    """SELECT of the clients of calls: lead 1, contact 3, company 4; a call may stand once for every leg.
+
+    Args:
+        legs: name of a table that ``legs_sql`` fills.
+    """
+    return f"""
+SELECT l.call_key, l.happened_at, l.outgoing, l.answered, l.crm_entity_type_id AS entity_type_id, l.crm_entity_id AS entity_id
+FROM {legs} AS l
+WHERE l.crm_entity_id > 0 AND l.crm_entity_type_id IN (1, 3, 4)
+UNION ALL
+SELECT l.call_key, l.happened_at, l.outgoing, l.answered, k.entity_type_id, k.entity_id
+FROM {legs} AS l
+JOIN client_keys AS k ON k.portal = $portal AND k.kind = 'phone' AND k.key = l.phone_key AND k.entity_type_id IN (1, 3, 4)
+WHERE NOT l.has_client AND l.id = l.call_key
+"""
+
+
+CALL_CLIENTS = View(
+    "kpi_call_clients",
+    clients_sql("kpi_call_legs"),
+    feeds=("phone_calls",),
+    waits_for=("contacts", "companies", "leads"),
+    needs=(CALL_LEGS,),
+)
+
+#: Won deals by client: once for the company, the contact and the lead of each. ``client``: who signed.
+SIGNED = View(
+    "kpi_signed",
+    """
+WITH won AS (
+    SELECT c.id, c.happened_at, c.amount, c.company_id, c.contact_id, d.lead_id,
+        coalesce(c.customer, 'lead ' || CAST(d.lead_id AS VARCHAR)) AS client
+    FROM kpi_closings AS c
+    JOIN kpi_deals AS d ON d.id = c.id
+    WHERE c.outcome = 'won'
+)
+SELECT 4 AS entity_type_id, w.company_id AS entity_id, w.id AS deal_id, w.happened_at, w.amount, w.client
+FROM won AS w
+WHERE w.company_id > 0
+UNION ALL
+SELECT 3, w.contact_id, w.id, w.happened_at, w.amount, w.client FROM won AS w WHERE w.contact_id > 0
+UNION ALL
+SELECT 1, w.lead_id, w.id, w.happened_at, w.amount, w.client FROM won AS w WHERE w.lead_id > 0
+""",
+    feeds=("deals",),
+    waits_for=("deal_moves",),
+    needs=(CLOSINGS, DEALS),
+)
+
+#: A deal was won within the horizon after the call, the last second included.
+_LED_TO = "epoch(s.happened_at) - epoch(k.happened_at) BETWEEN 0 AND $success_seconds"
+
+#: Legs of successful calls, once for every deal that was won within the horizon after the call.
+SUCCESSFUL_CALLS = Fact(
+    "kpi_successful_calls",
+    f"""
+WITH led AS (
+    SELECT DISTINCT k.call_key, s.deal_id, s.amount, s.client
+    FROM kpi_call_clients AS k
+    JOIN kpi_signed AS s ON s.entity_type_id = k.entity_type_id AND s.entity_id = k.entity_id
+    WHERE k.happened_at >= $since AND {_LED_TO}
+)
+SELECT l.id, l.happened_at, l.manager_id, l.call_key, d.deal_id, d.amount, d.client
+FROM led AS d
+JOIN kpi_call_legs AS l ON l.call_key = d.call_key
+""",
+    feeds=("phone_calls", "deals"),
+    waits_for=("deal_moves", "contacts", "companies", "leads"),
+    needs=(CALL_LEGS, CALL_CLIENTS, SIGNED),
+    kind="phone_call",
+)
+
+#: Legs of the calls of 30 days that ended one horizon before the window's end, and whether they were successful.
+MATURE_CALLS = Fact(
+    "kpi_mature_calls",
+    f"""
+WITH spans AS (
+    SELECT w.window_no, epoch(w.ends_at) - $success_seconds AS until_second,
+        epoch(w.ends_at) - $success_seconds - {MATURE_SECONDS} AS from_second
+    FROM kpi_windows AS w
+), reach AS (
+    SELECT to_timestamp(min(s.from_second)) AS since FROM spans AS s
+), legs AS (
+    {legs_sql("(SELECT r.since FROM reach AS r)")}
+), clients AS (
+    {clients_sql("legs")}
+), led AS (
+    SELECT DISTINCT k.call_key
+    FROM clients AS k
+    JOIN kpi_signed AS s ON s.entity_type_id = k.entity_type_id AND s.entity_id = k.entity_id
+    WHERE {_LED_TO}
+)
+SELECT l.id, l.manager_id, l.call_key, l.only_leg, w.window_no, d.call_key IS NOT NULL AS successful
+FROM legs AS l
+JOIN spans AS w ON epoch(l.happened_at) >= w.from_second AND epoch(l.happened_at) < w.until_second
+LEFT JOIN led AS d ON d.call_key = l.call_key
+""",
+    feeds=("phone_calls", "deals"),
+    waits_for=("deal_moves", "contacts", "companies", "leads"),
+    needs=(SIGNED,),
+    kind="phone_call",
+    solo="only_leg",
+    windowed=True,
+)
+
+#: Closed deals with the dials that they took until closing: those bound to the deal through their activity, and those to
+#: its company or contact; from creation to closing, both included.
+DEAL_DIALS = Fact(
+    "kpi_deal_dials",
+    """
+WITH closed AS (
+    SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.outcome, c.created_at, c.company_id, c.contact_id
+    FROM kpi_closings AS c
+    WHERE c.happened_at >= $since
+), reach AS (
+    SELECT min(c.created_at) AS since FROM closed AS c
+), dials AS (
+    SELECT coalesce(nullif(p.call_id, ''), '?' || CAST(p.id AS VARCHAR)) AS call_id, p.started_at, p.crm_activity_id,
+        p.crm_entity_type_id, p.crm_entity_id
+    FROM phone_calls AS p
+    WHERE p.portal = $portal AND p.deleted_at IS NULL AND coalesce(p.category, '') IN ('', 'external')
+      AND p.type_id IN (1, 4) AND p.started_at < $now AND p.started_at >= (SELECT r.since FROM reach AS r)
+), bound AS (
+    SELECT c.id AS deal_id, b.activity_id
+    FROM closed AS c
+    JOIN activity_bindings AS b ON b.portal = $portal AND b.entity_type_id = 2 AND b.entity_id = c.id
+    UNION ALL
+    SELECT c.id, a.id
+    FROM closed AS c
+    JOIN activities AS a ON a.portal = $portal AND a.deleted_at IS NULL AND a.owner_type_id = 2 AND a.owner_id = c.id
+), made AS (
+    SELECT b.deal_id, d.call_id, d.started_at FROM bound AS b JOIN dials AS d ON d.crm_activity_id = b.activity_id
+    UNION ALL
+    SELECT c.id, d.call_id, d.started_at
+    FROM closed AS c
+    JOIN dials AS d ON d.crm_entity_type_id = 4 AND d.crm_entity_id = c.company_id
+    WHERE c.company_id > 0
+    UNION ALL
+    SELECT c.id, d.call_id, d.started_at
+    FROM closed AS c
+    JOIN dials AS d ON d.crm_entity_type_id = 3 AND d.crm_entity_id = c.contact_id
+    WHERE c.contact_id > 0
+), counted AS (
+    SELECT m.deal_id, count(DISTINCT m.call_id) AS dials
+    FROM made AS m
+    JOIN closed AS c ON c.id = m.deal_id AND m.started_at >= c.created_at AND m.started_at <= c.happened_at
+    GROUP BY m.deal_id
+)
+SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.outcome, coalesce(n.dials, 0) AS dials
+FROM closed AS c
+LEFT JOIN counted AS n ON n.deal_id = c.id
+""",
+    feeds=("deals", "phone_calls"),
+    waits_for=("deal_moves", "activities"),
+    needs=(CLOSINGS,),
+    kind="deal",
+)
