@@ -28,13 +28,17 @@ WITH closed AS (
         CASE WHEN $by_close_date OR (d.imported AND d.created_closed) THEN coalesce(d.close_date_at, d.closed_since)
             ELSE d.closed_since END AS happened_at
     FROM closed AS d
-), frozen AS (
-    SELECT d.id, d.currency, d.closed_since, z.deal_id, z.manager_id, z.department_id, f.factor
-    FROM dated AS d
-    LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.semantics = d.semantics
-        AND (d.stays_since IS NULL OR z.observed_at >= d.stays_since - INTERVAL '1 minute')
-        AND (z.observed_at <= $now OR NOT EXISTS (SELECT 1 FROM kpi_deal_stages_then AS t WHERE t.id = z.deal_id))
+), observed AS (
+    SELECT z.deal_id, z.semantics, z.observed_at, z.manager_id, z.department_id, f.factor
+    FROM deal_closings AS z
+    LEFT JOIN kpi_deal_stages_then AS t ON t.id = z.deal_id
     LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
+    WHERE z.portal = $portal AND (t.id IS NULL OR z.observed_at <= $now)
+), frozen AS (
+    SELECT d.*, z.deal_id, z.manager_id AS frozen_manager_id, z.department_id AS placed_in, z.factor
+    FROM dated AS d
+    LEFT JOIN observed AS z ON z.deal_id = d.id AND z.semantics = d.semantics
+        AND z.observed_at >= coalesce(d.stays_since, TIMESTAMPTZ '1900-01-01 00:00:00+00') - INTERVAL '1 minute'
 ), hands AS (
     SELECT f.id, a.from_id AS manager_id, row_number() OVER (PARTITION BY f.id ORDER BY a.changed_at) AS nth
     FROM frozen AS f
@@ -48,17 +52,16 @@ WITH closed AS (
     WHERE f.factor IS NULL
     GROUP BY f.id
 )
-SELECT d.id, d.happened_at, coalesce(f.manager_id, h.manager_id, d.manager_id) AS manager_id,
-    f.department_id AS placed_in, d.pipeline_id, d.stage_id, d.source_id,
+SELECT d.id, d.happened_at, coalesce(d.frozen_manager_id, h.manager_id, d.manager_id) AS manager_id,
+    d.placed_in, d.pipeline_id, d.stage_id, d.source_id,
     d.currency, CASE d.semantics WHEN 'S' THEN 'won' ELSE 'lost' END AS outcome, d.native_amount,
-    coalesce(d.native_amount * coalesce(f.factor, q.factor), d.amount) AS amount,
-    coalesce(f.factor, q.factor, r.factor) AS factor,
+    coalesce(d.native_amount * coalesce(d.factor, q.factor), d.amount) AS amount,
+    coalesce(d.factor, q.factor, r.factor) AS factor,
     d.created_at, d.created_closed, d.company_id, d.contact_id,
     CASE WHEN d.company_id > 0 THEN 'company ' || CAST(d.company_id AS VARCHAR)
         WHEN d.contact_id > 0 THEN 'contact ' || CAST(d.contact_id AS VARCHAR) END AS customer,
     CASE WHEN NOT d.imported AND NOT d.created_closed THEN epoch(d.happened_at) - epoch(d.created_at) END AS cycle_seconds
-FROM dated AS d
-JOIN frozen AS f ON f.id = d.id
+FROM frozen AS d
 LEFT JOIN hands AS h ON h.id = d.id AND h.nth = 1
 LEFT JOIN quoted AS q ON q.id = d.id
 LEFT JOIN kpi_rates AS r ON r.currency_id = d.currency

@@ -115,15 +115,32 @@ WHERE m.portal = $portal AND m.deleted_at IS NULL AND m.entity_type_id IN (1, 2)
 """,
 )
 
-# Where the row before the current stay and the first row of the stay share a second, ids tell which came later. Plain
-# aggregates on purpose: window functions would sort the whole history.
+# Nearly every closed record was closed once, with its last move. Only the others are looked at closely: where the row
+# before the current stay and the first row of the stay share a second, ids tell which came later. Plain aggregates on
+# purpose: window functions would sort the whole history.
 _STAYS = """
-WITH moves AS (
+WITH closures AS (
+    SELECT o.id, min(m.created_at) AS closed_since, count(*) AS times, min(o.moved_at) AS moved_at
+    FROM stage_moves AS m
+    JOIN {owners} AS o ON o.id = m.owner_id AND o.semantics = m.semantics
+    WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
+      AND m.semantics IN ('S', 'F') AND {there}
+    GROUP BY o.id
+), plain AS (
+    SELECT c.id, c.closed_since
+    FROM closures AS c
+    WHERE c.times = 1
+      AND c.moved_at BETWEEN c.closed_since - INTERVAL '1 second' AND c.closed_since + INTERVAL '1 second'
+), winding AS (
+    SELECT o.id, o.semantics
+    FROM {owners} AS o
+    LEFT JOIN plain AS p ON p.id = o.id
+    WHERE o.semantics IN ('S', 'F') AND p.id IS NULL
+), moves AS (
     SELECT m.owner_id, m.id, m.created_at, coalesce(m.semantics, 'P') = o.semantics AS same
     FROM stage_moves AS m
-    JOIN {owners} AS o ON o.id = m.owner_id
-    WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
-      AND o.semantics IN ('S', 'F') AND {there}
+    JOIN winding AS o ON o.id = m.owner_id
+    WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL AND {there}
 ), others AS (
     SELECT owner_id, max(created_at) AS last_at FROM moves WHERE NOT same GROUP BY owner_id
 )
@@ -137,6 +154,8 @@ SELECT m.owner_id AS id,
 FROM moves AS m
 LEFT JOIN others AS o ON o.owner_id = m.owner_id
 GROUP BY m.owner_id
+UNION ALL
+SELECT id, closed_since FROM plain
 """
 
 #: Closed deals: since when they have stood in their present semantics without a break; NULL where history ends elsewhere.
