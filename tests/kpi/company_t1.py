@@ -24,7 +24,9 @@ PORTAL = "t1"
 ZONE = ZoneInfo("Europe/Moscow")
 NOW = datetime(2025, 3, 14, 12, tzinfo=ZONE)
 CALENDAR = WorkCalendar.simple("Europe/Moscow", {"mon-fri": ["09:00-18:00"]})
-OPTIONS = KpiOptions(sales_departments=frozenset({10}), calendar=CALENDAR)
+OPTIONS = KpiOptions(
+    sales_departments=frozenset({10}), calendar=CALENDAR, loss_reason_field="UF_CRM_LOSS_REASON"
+)
 
 ROBOT = 1
 FEEDS = (
