@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from b24metrics.mirror import schema
-from b24metrics.mirror.feeds import Feed
+from b24metrics.mirror.feeds import Appended, Feed
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.rows import page_of
+from b24metrics.portal.dialects import PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,26 @@ class Standing:
 
 
 _STANDING = tuple(Standing.__dataclass_fields__)
+_KINDS = {
+    "leads": ("lead_id", 1),
+    "deals": ("deal_id", 2),
+    "contacts": ("contact_id", 3),
+    "companies": ("company_id", 4),
+    "quotes": ("quote_id", 7),
+    "invoices": ("invoice_id", 31),
+}
+"""Table → the column by which others refer to its records, and their type."""
+
+
+def _around(numbers: Sequence[int]) -> list[Cell]:
+    """Cells that hold these ids and fit on one page. They count as differing, so that they are read."""
+    cells: list[Cell] = []
+    for number in numbers:
+        if cells and number - cells[-1].after < PAGE:
+            cells[-1] = replace(cells[-1], upto=number)
+        else:
+            cells.append(Cell(number - 1, number, here=0, there=PAGE))
+    return cells
 
 
 class Census:
@@ -75,10 +96,13 @@ class Census:
         return f"{feed.table.name} WHERE {where} AND deleted_at IS NULL", list(conditions.values())
 
     def last_id(self, feed: Feed) -> int:
-        """The greatest id; 0 where there is none."""
+        """The greatest id that the mirror has, or has walked past; 0 where there is none."""
         rows, params = self._alive(feed)
-        [(found,)] = self._store.rows(f"SELECT max(id) FROM {rows}", params)
-        return int(found or 0)
+        known = self._store.rows(f"SELECT max(id) FROM {rows}", params)
+        if isinstance(feed.kind, Appended):
+            sql = "SELECT cursor_id FROM feed_state WHERE portal = ? AND feed = ?"
+            known += self._store.rows(sql, [self._portal, feed.name])
+        return max((int(found) for (found,) in known if found is not None), default=0)
 
     def edge(self, feed: Feed, count: int) -> int:
         """The id behind which the newest ``count`` records lie."""
@@ -109,6 +133,36 @@ class Census:
         found = self._store.rows(f"SELECT id FROM {rows} AND id > ? AND id <= ?", [*params, cell.after, cell.upto])
         return {int(number) for (number,) in found}
 
+    def referring(self, feed: Feed, others: Sequence[Feed], ids: Sequence[int]) -> dict[Feed, list[Cell]]:
+        """Records of ``others`` that refer to these of ``feed``, as cells that are to be read again."""
+        kind = _KINDS.get(feed.table.name)
+        if kind is None or not ids:
+            return {}
+        column, entity_type = kind
+        found: dict[Feed, list[Cell]] = {}
+        for other in others:
+            rows, params = self._alive(other)
+            select, values = f"SELECT id FROM {rows}", list(params)
+            if other.table is schema.ACTIVITIES:
+                bound = (
+                    "SELECT activity_id FROM activity_bindings WHERE portal = ? AND entity_type_id = ? AND entity_id"
+                )
+                owned = self._near("owner_id", ids)
+                select += f" AND (owner_type_id = ? AND {owned} OR id IN ({bound}{owned.removeprefix('owner_id')}))"
+                values += [entity_type, self._portal, entity_type]
+            elif column in other.table.columns:
+                select += f" AND {self._near(column, ids)}"
+            else:
+                continue
+            numbers = sorted({int(number) for (number,) in self._store.rows(select, values)})
+            if numbers:
+                found[other] = _around(numbers)
+        return found
+
+    @staticmethod
+    def _near(column: str, ids: Sequence[int]) -> str:
+        return f"{column} IN ({', '.join(map(str, ids))})"
+
     # ------------------------------------------------------------ how far it is
 
     def standings(self, feeds: Iterable[Feed]) -> dict[Feed, Standing]:
@@ -138,6 +192,17 @@ class Census:
         )
         return [Cell(*map(int, row)) for row in found]
 
+    def read_again(self, cells: Mapping[Feed, Sequence[Cell]]) -> None:
+        """Put these cells on the list of what is to be looked into."""
+        with self._store.transaction():
+            for feed, mine in cells.items():
+                self._add(feed.name, mine)
+
+    def waiting(self) -> set[str]:
+        """Feeds with cells that are to be looked into."""
+        found = self._store.rows("SELECT DISTINCT feed FROM sweep_ranges WHERE portal = ?", [self._portal])
+        return {feed for (feed,) in found}
+
     def looked_into(self, feed: Feed, done: Sequence[Cell], instead: Sequence[Cell] = ()) -> None:
         """These cells are settled, or have become smaller ones."""
         with self._store.transaction():
@@ -154,15 +219,9 @@ class Census:
             rows = [(self._portal, feed, one.after + 1, one.upto, one.here, one.there) for one in cells]
             self._store.upsert(schema.SWEEP_RANGES, page_of(schema.SWEEP_RANGES, names, rows))
 
-    def dismiss(self, feed: Feed, *, losses_only: bool) -> None:
-        """Forget the cells that were to be looked into; ``losses_only``: those in which the portal has less."""
-        less = " AND there < here" if losses_only else ""
+    def leave_alone(self, feed: Feed) -> None:
+        """Forget the cells in which the portal has less."""
         with self._store.transaction():
             self._store.execute(
-                f"DELETE FROM sweep_ranges WHERE portal = ? AND feed = ?{less}", [self._portal, feed.name]
+                "DELETE FROM sweep_ranges WHERE portal = ? AND feed = ? AND there < here", [self._portal, feed.name]
             )
-
-    def totals(self) -> Mapping[str, tuple[int, int]]:
-        """Feed → deletions and lost records found, ever."""
-        found = self._store.rows("SELECT feed, buried, healed FROM sweeps WHERE portal = ?", [self._portal])
-        return {feed: (int(buried), int(healed)) for feed, buried, healed in found}

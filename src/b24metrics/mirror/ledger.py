@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -327,6 +327,22 @@ class Ledger:
                 )
             self._follow(feed, ids, at)
             self._state(feed.name, **self._counted(feed))
+
+    def bury_orphans(self, feed: Feed, at: datetime) -> None:
+        """Tombstones for the stage history of records that are not alive here: gone before they were read.
+
+        What moved within the last hour before ``at`` is left alone: its record may still be on its way.
+        """
+        entity_type = _WITH_HISTORY.get(feed.table.name)
+        if entity_type is None:
+            return
+        with self.store.transaction():
+            self.store.execute(
+                f"""UPDATE stage_moves SET deleted_at = ? WHERE portal = ? AND entity_type_id = ?
+                AND created_at < ? AND deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM {feed.table.name} AS owner WHERE owner.portal = ?
+                AND owner.id = stage_moves.owner_id AND owner.deleted_at IS NULL)""",
+                [at, self.portal, entity_type, at - timedelta(hours=1), self.portal],
+            )
 
     def _follow(self, feed: Feed, ids: Sequence[int], deleted_at: datetime | None) -> None:
         """The stage history of records is deleted, or alive, as they are."""

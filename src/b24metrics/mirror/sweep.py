@@ -7,7 +7,8 @@ fetched.
 Laws: a record is buried only when a page that must hold it, read to its end, does not, and only if the mirror had it
 before that page was asked for. When more is gone than is believed at once (a webhook that has lost a right looks the
 same), nothing is buried before a second look finds the same, and then only if the webhook belongs to an administrator;
-otherwise the doubt is told and stays. The history of stages is never buried by itself: the portal hides moves in former
+otherwise the doubt is told and stays. Records that refer to a buried one are read again, because a merge gives them to
+another without changing their time. The history of stages is never buried by itself: the portal hides moves in former
 pipelines of records that are well; it follows its owner.
 
 A step is one request, or two, in the lane of what can wait; where a budget is used up it is left out. State is kept in
@@ -125,8 +126,13 @@ class Sweep:
                     if error.code or error.until is None:
                         raise
                     await self._desk.clock.asleep(min(30.0, max(0.5, error.until - self._desk.clock.now())))
-                now = await self._desk.write(self._census.standings, pending)
-                pending = [feed for feed, one in now.items() if one.under_way and feed.name not in run.errors]
+                now = await self._desk.write(self._census.standings, self._feeds)
+                waiting = await self._desk.write(self._census.waiting)
+                pending = [
+                    feed
+                    for feed, one in now.items()
+                    if ((feed in mine and one.under_way) or feed.name in waiting) and feed.name not in run.errors
+                ]
         finally:
             self._busy = False
         return findings
@@ -143,6 +149,7 @@ class Sweep:
             if not desk.is_off(feed) and feed.name in states and states[feed.name].backfilled_at is not None
         ]
         standings = await desk.write(self._census.standings, copied)
+        waiting = await desk.write(self._census.waiting)
         found = []
         for feed, one in standings.items():
             if not one.under_way:
@@ -150,7 +157,7 @@ class Sweep:
                     await self._begin(feed, one, at, whole=True)
                 elif options.newest_rows and (one.newest_at is None or at - one.newest_at >= options.newest_every):
                     await self._begin(feed, one, at, whole=False)
-                else:
+                elif feed.name not in waiting:
                     continue
             found.append(feed)
         return found
@@ -161,13 +168,12 @@ class Sweep:
             return True
         begins, ends = self._options.night
         at_night = begins <= at.astimezone(self._zone).hour < ends if self._zone else begins <= at.hour < ends
-        return at_night and at - last >= self._options.whole_every - timedelta(hours=4)
+        return at_night and at - last >= self._options.whole_every / 2
 
     async def _begin(self, feed: Feed, one: Standing, at: datetime, *, whole: bool) -> None:
         census = self._census
 
         def begin() -> None:
-            census.dismiss(feed, losses_only=False)
             census.keep(
                 replace(
                     one,
@@ -189,12 +195,12 @@ class Sweep:
     async def _advance(self, run: Run, feeds: Sequence[Feed], room: int, findings: Findings) -> None:
         """One step of all these feeds together: counts first; where they are done, a look into what differs."""
         standings = await self._desk.write(self._census.standings, feeds)
-        counting = {feed: one for feed, one in standings.items() if not one.counted}
+        counting = {feed: one for feed, one in standings.items() if one.under_way and not one.counted}
         if counting:
             await self._count(run, counting, room)
             return
         for feed, one in standings.items():
-            if not one.decided:
+            if one.under_way and not one.decided:
                 await self._decide(feed, one, findings)
         await self._look(run, feeds, room, findings)
         await self._finish(feeds)
@@ -252,7 +258,7 @@ class Sweep:
         options, census = self._options, self._census
         assert one.begun_at is not None
         if _is_history(feed):
-            await self._desk.write(census.dismiss, feed, losses_only=True)
+            await self._desk.write(census.leave_alone, feed)
             await self._desk.write(census.keep, replace(one, gone=0, decided=True))
             return
         much = one.gone > max(options.believed_rows, options.believed_share * one.here)
@@ -268,7 +274,7 @@ class Sweep:
                 )
                 await self._desk.write(census.keep, replace(one, decided=True, doubted_at=None, doubt=None))
                 return
-        await self._desk.write(census.dismiss, feed, losses_only=True)
+        await self._desk.write(census.leave_alone, feed)
         kept = replace(one, decided=True)
         if one.whole:
             doubt = (
@@ -288,6 +294,8 @@ class Sweep:
                 if one.whole:
                     ended = replace(ended, whole_at=one.begun_at)
                 sure = one.begun_at if one.whole and one.doubt is None else None
+                if sure is not None:
+                    await self._desk.write(self._desk.ledger.bury_orphans, feed, sure)
                 await self._desk.write(self._census.keep, ended, reconciled_at=sure)
 
     # ------------------------------------------------------------ into what differs
@@ -325,6 +333,8 @@ class Sweep:
     async def _plan(self, feed: Feed, cell: Cell, parts: int) -> _Look:
         """How to look into a cell: read its page, walk it, or divide it."""
         ids = await self._desk.write(self._census.ids, feed, cell)
+        if cell.upto - cell.after <= _FEW:  # so few ids, however many were counted
+            return _Look(feed, cell, ids, full=cell.there > cell.here)
         if cell.there <= _FEW:
             return _Look(feed, cell, ids, full=cell.there > len(ids))
         if len(ids) <= _FEW:
@@ -337,7 +347,7 @@ class Sweep:
     async def _settle(self, run: Run, look: _Look, page: Page[Any], findings: Findings) -> list[Cell]:
         """Bury and heal by one page; what it could not settle comes back as a cell."""
         feed, cell = look.feed, look.cell
-        if page.more:  # more than it seemed
+        if page.more:  # more than it seemed when they were counted
             return [replace(cell, there=max(page.size + 1, page.total or 0))]
         if not look.full:
             listed = set(page.items)
@@ -374,7 +384,10 @@ class Sweep:
 
     async def _bury(self, run: Run, feed: Feed, ids: set[int], findings: Findings) -> None:
         if ids and not _is_history(feed):
-            await self._desk.write(self._desk.ledger.bury, feed, sorted(ids), run.at)
+            census, gone = self._census, sorted(ids)
+            referring = await self._desk.write(census.referring, feed, self._feeds, gone)
+            await self._desk.write(census.read_again, referring)
+            await self._desk.write(self._desk.ledger.bury, feed, gone, run.at)
             findings.buried[feed.name] = findings.buried.get(feed.name, 0) + len(ids)
             await self._tally(feed, buried=len(ids))
             log.info("%s: %d records are gone from the portal.", feed.name, len(ids))
