@@ -32,6 +32,7 @@ ROBOT = 1
 FEEDS = (
     "currencies", "statuses", "pipelines", "departments", "users", "deals", "leads", "deal_moves", "lead_moves",
     "activities", "phone_calls", "quotes", "invoices", "invoice_moves", "payments", "contacts", "companies",
+    "product_rows",
 )  # fmt: skip
 
 _INVOICE_STAGES = {"DT31_1:N": None, "DT31_1:S": None, "DT31_1:P": "S", "DT31_1:D": "F"}
@@ -159,6 +160,15 @@ def _activities() -> Iterator[tuple[Row, int]]:
     yield activity(3002, 3, 101, "03-10 16:00", 5, provider_id="TASKS", deadline_at=at("03-20 18:00"), **planned)
 
 
+#: Deal, product, quantity, price in the deal's currency, unit: 796 pieces, 166 kilograms, None not said.
+_PRODUCT_ROWS = (
+    (1, "A", "3", 20_000, 796),
+    (1, "B", "2", 15_000, None),
+    (7, "C", "1.5", 100_000, 166),
+)
+_INDUSTRIES = {1: "IT", 2: "TRADE", 9: ""}
+
+
 def _invoices() -> Iterator[tuple[Row, list[Row]]]:
     """Invoices, each with its moves."""
     for number, manager, deal, amount, issued, paid, due in _INVOICES:
@@ -229,6 +239,16 @@ def load(store: Store) -> None:
             {**of, "kpi_id": "revenue_won", "level": level, "subject_id": subject, "month": date(2025, 3, 1),
              "amount": Decimal(amount)}
             for level, subject, amount in (("M", 101, 300_000), ("M", 102, 200_000), ("T", 0, 500_000))
+        ],
+        schema.PRODUCT_ROWS: [
+            {**of, "owner_type_id": 2, "owner_id": deal, "id": number, "product_id": number, "product_name": name,
+             "quantity": Decimal(quantity), "price": Decimal(price), "measure_code": unit}
+            for number, (deal, name, quantity, price, unit) in enumerate(_PRODUCT_ROWS, start=1)
+        ],
+        schema.COMPANIES: [
+            {**of, "id": number, "title": f"Company {number}", "industry": industry, "assigned_by_id": 101,
+             "created_at": at("01-10 10:00"), "is_my_company": False, "has_phone": True, "has_email": True}
+            for number, industry in _INDUSTRIES.items()
         ],
         schema.FEED_STATE: [{**of, "feed": feed, "backfilled_at": NOW, "synced_at": NOW} for feed in FEEDS],
     }  # fmt: skip

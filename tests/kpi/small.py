@@ -22,6 +22,7 @@ OFFICE = WorkCalendar.simple("Europe/Moscow", {"mon-fri": ["09:00-18:00"]})
 FEEDS = (
     "currencies", "statuses", "pipelines", "departments", "users", "deals", "leads", "deal_moves", "lead_moves",
     "activities", "phone_calls", "quotes", "invoices", "invoice_moves", "payments", "contacts", "companies",
+    "product_rows",
 )  # fmt: skip
 
 Row = dict[str, Any]
