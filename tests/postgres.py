@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
@@ -60,17 +62,22 @@ class Server:
         with (self.folder / "initdb.log").open("wb") as log:
             subprocess.run(
                 [self.programs / "initdb", "-D", self.folder / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8",
-                 "--locale=C", "--no-sync", "--no-instructions"],
+                 "--locale=C", "--wal-segsize=1", "--no-sync", "--no-instructions"],
                 check=True, stdout=log, stderr=log, **self._user,
             )  # fmt: skip
         self.start()
 
-    def start(self, **settings: str) -> None:
+    def start(self, *, largest_file: int | None = None, **settings: str) -> None:
+        """Begin to serve. ``largest_file``: bytes above which no file of its can grow, as on a full disk."""
         options = [f"-c{name}={value}" for name, value in (_FAST | settings).items()]
+        limit = (
+            None if largest_file is None else partial(resource.setrlimit, resource.RLIMIT_FSIZE, (largest_file,) * 2)
+        )
         with (self.folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [self.programs / "postgres", "-D", self.folder / "data", "-k", self.folder, "-h", "", *options],
                 stdout=log, stderr=log, **self._user,
+                preexec_fn=limit,  # noqa: PLW1509 - one system call, no lock of ours
             )  # fmt: skip
         while True:
             # The server has no other way to say that it is ready.

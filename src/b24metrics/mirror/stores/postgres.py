@@ -12,6 +12,7 @@ nobody else. A program that stops in the middle of a transaction is cut off by t
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import socket
 import threading
@@ -352,10 +353,10 @@ class PostgresStore:
     def _named(self, error: psycopg.Error, *, broken: bool) -> MirrorError | None:
         where, said = self.path, _first_line(error)
         match error:
-            case pg.DiskFull():
+            case _ if isinstance(error, pg.DiskFull) or _FULL.search(said):
                 return UnwritableMirror(
-                    f"{where} could not be written: the database server's disk is full. Nothing half-written was kept. "
-                    "Free some room there: work goes on where it stood."
+                    f"{where} could not be written: the database server's disk or quota is full ({said}). "
+                    "Nothing half-written was kept. Free some room there: work goes on where it stood."
                 )
             case pg.OutOfMemory() | pg.ConfigurationLimitExceeded():
                 return UnwritableMirror(f"{where}: the database server ran out of memory ({said}). Give it more.")
@@ -379,6 +380,10 @@ class PostgresStore:
                 )
             case pg.DataCorrupted() | pg.IndexCorrupted():
                 return UnreadableMirror(f"{where} is damaged: {said}. Put a backup in its place.")
+            case psycopg.OperationalError() if _REFUSED.search(said):
+                return UnreadableMirror(
+                    f"{where} refuses us: {said}. Check user, password and database in the address."
+                )
             case psycopg.OperationalError() | psycopg.InterfaceError() if broken:
                 return MirrorAway(
                     f"{where} does not answer ({said}). Nothing half-written was kept; "
@@ -390,18 +395,26 @@ class PostgresStore:
                 return None
 
 
+_FULL = re.compile(r"No space left|File too large|[Qq]uota exceeded")
+#: What the server says to a connection that it will not have; libpq gives no code with it.
+_REFUSED = re.compile(
+    r"authentication failed|no password supplied|does not exist|not permitted to log in|no pg_hba.conf"
+)
 _UNDER_WAY = {TransactionStatus.ACTIVE, TransactionStatus.INTRANS, TransactionStatus.INERROR}
 
 
 def _options_of(address: str) -> dict[str, Any]:
     try:
-        return dict(conninfo_to_dict(address))
+        found = dict(conninfo_to_dict(address))
     except psycopg.Error:
-        # The driver quotes the address, password and all.
+        found = None  # the driver quotes the address, password and all
+    # A password with a bare @ in it ends where the host seems to begin.
+    if found is None or "@" in str(found.get("host", "")) or not str(found.get("port", "1")).replace(",", "").isdigit():
         raise ConfigError(
             "The mirror's address cannot be read: write postgresql://user:password@host:5432/database, with %40 for @ and "
             "%2F for / inside user or password."
-        ) from None
+        )
+    return found
 
 
 def _first_line(error: psycopg.Error) -> str:
