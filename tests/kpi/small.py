@@ -42,6 +42,7 @@ class Company:
     zone: str = "Europe/Moscow"
     crm_mode: int | None = 2
     base_currency: str | None = "RUB"
+    first_synced_at: datetime | None = None
     _last: int = 0
 
     def add(self, table: schema.Table, **row: Any) -> Row:
@@ -139,7 +140,7 @@ class Company:
         """Replace whatever the store holds."""
         for table in schema.TABLES:
             store.execute(f"DELETE FROM {table.name}")
-        facts = {"portal": PORTAL, "host": "small.example", "zone": self.zone}
+        facts = {"portal": PORTAL, "host": "small.example", "zone": self.zone, "first_synced_at": self.first_synced_at}
         store.upsert(schema.PORTALS, [facts | {"base_currency": self.base_currency, "crm_mode": self.crm_mode}])
         store.upsert(
             schema.FEED_STATE,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -360,7 +360,7 @@ def test_a_stage_with_29_closed_deals_says_nothing(store: DuckStore) -> None:
     ],
 )
 def test_where_a_chance_comes_from(
-    store: DuckStore, facts: Mapping[str, object], options: Mapping[str, object], expected: float, source: str
+    store: DuckStore, facts: dict[str, Any], options: dict[str, Any], expected: float, source: str
 ) -> None:
     """The deal's own, else the configured one, else by place; never mixed unseen."""
     company = Company().staff()
@@ -375,7 +375,7 @@ def test_where_a_chance_comes_from(
         KPIS["weighted_pipeline_amount"],
         NOW_,
         now=NOW,
-        options=KpiOptions(**options),  # type: ignore[arg-type]
+        options=KpiOptions(**options),
     )
     assert [source] == [record.part for record in records]
 
@@ -540,7 +540,7 @@ def test_how_far_a_forecast_missed(store: DuckStore, actual: int, expected: floa
         ({"margin": 2.0, "growth_periods": 0}, "growth_periods is 0"),
     ],
 )
-def test_options_that_cannot_be_meant(options: Mapping[str, object], expected: str) -> None:
+def test_options_that_cannot_be_meant(options: dict[str, Any], expected: str) -> None:
     """Every mistake is named."""
     with pytest.raises(ConfigError, match=expected):
-        KpiOptions(**options)  # type: ignore[arg-type]
+        KpiOptions(**options)

@@ -137,7 +137,8 @@ def _per_head(cells: Cells, criterion: Criterion) -> FloatArray:
 
 def _norms(cells: Cells, criterion: Criterion) -> FloatArray:
     """What is expected in the department of each cell; NaN where nothing is."""
-    departments, places = np.unique(cells.labels["department_id"], return_inverse=True)
+    labels = cells.labels.get("department_id", np.array([], dtype=np.str_))  # no cells, no labels
+    departments, places = np.unique(labels, return_inverse=True)
     card = cells.options.scorecard
     norms = [card.norm(criterion, int(one)) if one.lstrip("-").isdecimal() else None for one in departments.tolist()]
     return np.array([np.nan if norm is None else norm for norm in norms], dtype=np.float64)[places]
