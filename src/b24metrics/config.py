@@ -311,6 +311,9 @@ class KpiSettings(_Section):
     junk_statuses: frozenset[str] = Field(
         default=frozenset({"JUNK"}), description="statuses of leads that turned out to be none"
     )
+    freeze_grace_days: int = Field(
+        default=3, ge=0, le=27, description="days after the end of a month before its closing is written down for good"
+    )
     stale_days: int = Field(
         default=5, ge=1, description="working days of the company without contact after which a deal is forgotten"
     )

@@ -143,6 +143,8 @@ RANKABLE = (
 
 #: Code of pieces in the classifier of units of measure that the portal uses.
 PIECES = 796
+#: A month must be closed before the next one ends.
+MOST_GRACE_DAYS = 27
 #: How many earlier periods a mean may be taken over.
 MOST_GROWTH_PERIODS = 6
 
@@ -259,6 +261,7 @@ class KpiOptions:
         segment_by: what segments sales.
         rank_by: KPIs by which managers are ranked.
         scorecard, bonus: see there.
+        freeze_grace_days: days after the end of a month before its closing is written down for good, at most 27.
     """
 
     zone: str | None = None
@@ -318,6 +321,7 @@ class KpiOptions:
     rank_by: tuple[str, ...] = ("revenue_won",)
     scorecard: ScorecardOptions = ScorecardOptions()
     bonus: BonusOptions = BonusOptions()
+    freeze_grace_days: int = 3
 
     def __post_init__(self) -> None:
         wrong = [
@@ -336,6 +340,8 @@ class KpiOptions:
             )
             if value < least
         ]
+        if not 0 <= self.freeze_grace_days <= MOST_GRACE_DAYS:
+            wrong.append(f"freeze_grace_days is {self.freeze_grace_days}: it must be 0 … {MOST_GRACE_DAYS}")
         if self.pipelines is not None and not self.pipelines:
             wrong.append("pipelines is empty: leave it out to count all of them")
         wrong += [

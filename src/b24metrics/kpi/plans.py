@@ -69,7 +69,8 @@ class PlanBook:
                 return cls(found, ground.scope, _joined(ground), lambda day: _left(ground, day))
             case Book.FROZEN:
                 found = rows(
-                    "SELECT kpi_id, level, subject_id, month, value FROM frozen_values WHERE portal = ? AND frozen_at <= ?",
+                    "SELECT kpi_id, level, subject_id, month, value FROM frozen_values "
+                    "WHERE portal = ? AND frozen_at <= ? AND value IS NOT NULL",
                     [ground.portal, ground.now],
                 )
             case Book.INPUTS:
