@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -72,6 +72,7 @@ class RowSet:
     spans: Mapping[int, Sequence[int]]
     ancestors: Mapping[int, Sequence[int]]
     options: KpiOptions
+    _sharing: dict[str, BoolArray] = field(default_factory=dict, init=False)
 
     def values(self, measure: Quantile | Computed, cut: Cut) -> Iterator[tuple[Piece, list[Key]]]:
         """One piece for every window, with the keys that its codes mean."""
@@ -130,8 +131,10 @@ class RowSet:
 
     def _quantiles(self, measure: Quantile, window: int, rows: IntArray, codes: IntArray) -> Piece:
         values = self.columns[measure.column][rows]
-        if measure.per is not None:
-            codes, values = _summed(codes, self.columns[measure.per][rows], values)
+        if measure.per is not None and (shared := self._shared(measure.per)[rows]).any():
+            # Nearly all keys stand alone and keep their place; only the few others are summed and put among them.
+            summed = _summed(codes[shared], self.columns[measure.per][rows[shared]], values[shared])
+            codes, values = _merged((codes[~shared], values[~shared]), summed)
         cells, starts, sizes = _runs(codes)
         # Type 7: the quantile lies (n - 1) * q steps behind the smallest value.
         reach = (sizes - 1) * measure.q
@@ -139,6 +142,13 @@ class RowSet:
         low = values[starts + below]
         high = values[starts + np.minimum(below + 1, sizes - 1)]
         return Piece(window, cells, Values(low + (reach - below) * (high - low), n=sizes.astype(np.float64)))
+
+    def _shared(self, per: str) -> BoolArray:
+        """Which rows share their key with another row, shape (rows,)."""
+        if per not in self._sharing:
+            _, where, times = np.unique(self.columns[per], return_inverse=True, return_counts=True)
+            self._sharing[per] = times[where] > 1
+        return self._sharing[per]
 
     def _computed(self, measure: Computed, window: int, rows: IntArray, codes: IntArray) -> Piece:
         cells, starts, sizes = _runs(codes)
@@ -189,3 +199,14 @@ def _summed(codes: IntArray, per: FloatArray, values: FloatArray) -> tuple[IntAr
     sums = np.add.reduceat(values, starts) if len(starts) else values
     order = np.lexsort((sums, codes[starts]))
     return codes[starts][order], sums[order]
+
+
+def _merged(one: tuple[IntArray, FloatArray], other: tuple[IntArray, FloatArray]) -> tuple[IntArray, FloatArray]:
+    """Two lists of cells and values, each sorted by cell and value, as one."""
+    (codes, values), (more_codes, more) = one, other
+    if not len(codes):
+        return other
+    low, high = min(values.min(), more.min()), max(values.max(), more.max())
+    width = high - low + 1
+    places = np.searchsorted(codes * width + (values - low), more_codes * width + (more - low))
+    return np.insert(codes, places, more_codes), np.insert(values, places, more)
