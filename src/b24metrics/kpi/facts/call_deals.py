@@ -96,10 +96,8 @@ WITH spans AS (
     SELECT w.window_no, epoch(w.ends_at) - $success_seconds AS until_second,
         epoch(w.ends_at) - $success_seconds - {MATURE_SECONDS} AS from_second
     FROM kpi_windows AS w
-), reach AS (
-    SELECT to_timestamp(min(s.from_second)) AS since FROM spans AS s
 ), legs AS (
-    {legs_sql("(SELECT r.since FROM reach AS r)")}
+    {legs_sql(f"$since - $success_seconds * INTERVAL '1 second' - INTERVAL '{MATURE_SECONDS} second'")}
 ), clients AS (
     {clients_sql("legs")}
 ), led AS (

@@ -37,14 +37,11 @@ WITH past AS (
         > coalesce(max(CASE WHEN {_CONNECTED} THEN c.started_at END), {_LONG_AGO})
 ), unheard AS (
     SELECT c.id, nullif(c.call_id, '') AS call_id, c.phone_key, c.user_id AS manager_id, c.started_at,
-        c.type_id = 3 OR c.started_at <= p.contact_at + INTERVAL '1 day' AS doubtful
+        c.type_id = 3 OR c.phone_key IS NULL OR c.started_at <= p.contact_at + INTERVAL '1 day' AS doubtful
     FROM phone_calls AS c
-    JOIN past AS p ON p.phone_key = c.phone_key AND c.started_at > p.contact_at
+    LEFT JOIN past AS p ON p.phone_key = c.phone_key
     WHERE {_LEG} AND {_UNHEARD} AND c.started_at < $since - INTERVAL '1 day'
-    UNION ALL
-    SELECT c.id, nullif(c.call_id, ''), c.phone_key, c.user_id, c.started_at, TRUE
-    FROM phone_calls AS c
-    WHERE {_LEG} AND {_UNHEARD} AND c.phone_key IS NULL AND c.started_at < $since - INTERVAL '1 day'
+      AND (c.phone_key IS NULL OR c.started_at > p.contact_at)
 ), heard AS (
     SELECT DISTINCT c.call_id
     FROM phone_calls AS c
