@@ -19,7 +19,7 @@ CODE_SECONDS = 30
 
 ALL_SCOPES = frozenset({
     "crm", "telephony", "call", "user", "user_basic", "user_brief", "department", "task", "tasks", "imopenlines", "im",
-    "imbot", "calendar", "timeman", "catalog", "userfieldconfig", "humanresources", "main", "entity", "disk", "placement",
+    "imbot", "calendar", "timeman", "catalog", "userfieldconfig", "user.userfield", "humanresources", "main", "entity", "disk", "placement",
 })  # fmt: skip
 
 

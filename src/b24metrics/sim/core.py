@@ -194,7 +194,7 @@ class PracticePortal:
             except Refusal as refusal:
                 status = refusal.status(as_seen=self.switches.as_seen)
                 self._note(number, place.method, {}, status, refusal.error, 0.0, "")
-                return self._json(status, refusal.body)
+                return self._told(status, refusal.body, place)
 
     def _rest(self, ask: Ask, place: _Place, number: int) -> Reply:
         if self.switches.moved_to:
@@ -221,7 +221,7 @@ class PracticePortal:
             late = front_page(504, "Gateway Time-out")
             late.seconds = self._to_wait(min(session.pending, self.costs.ceiling))
             return late
-        reply = self._json(200, body)
+        reply = self._told(200, body, place)
         reply.seconds = self._to_wait(session.pending)
         return reply
 
@@ -328,6 +328,13 @@ class PracticePortal:
         total: int | None = None,
     ) -> None:
         self.log.append(Logged(self.now(), request, method, params, status, error, seconds, credential, batch, total))
+
+    def _told(self, status: int, body: php.Params, place: _Place) -> Reply:
+        """An answer in the form that the method's suffix asks for."""
+        if not place.xml:
+            return self._json(status, body)
+        headers = {"Content-Type": "text/xml; charset=utf-8", "Access-Control-Allow-Origin": "*"}
+        return Reply(status, php.encode_xml(body), headers)
 
     def _json(self, status: int, body: object) -> Reply:
         headers = {"Content-Type": "application/json; charset=utf-8", "Access-Control-Allow-Origin": "*"}
@@ -474,6 +481,7 @@ class _Place:
     method: str  # lower case, without suffix
     user_id: str = ""
     secret: str = field(default="", repr=False)
+    xml: bool = False
 
     @classmethod
     def of(cls, path: str) -> _Place | None:
@@ -485,16 +493,20 @@ class _Place:
             case ["rest", "api", method]:
                 return cls("v3", _bare(method))
             case ["rest", user_id, secret, method]:
-                return cls("classic", _bare(method), user_id, secret)
+                return cls("classic", _bare(method), user_id, secret, xml=_is_xml(method))
             case ["rest", method]:
-                return cls("classic", _bare(method))
+                return cls("classic", _bare(method), xml=_is_xml(method))
             case ["rest", user_id, secret]:
                 return cls("classic", "", user_id, secret)
         return None
 
 
 def _bare(name: str) -> str:
-    return name.strip("/").lower().removesuffix(".json")
+    return name.strip("/").lower().removesuffix(".json").removesuffix(".xml")
+
+
+def _is_xml(name: str) -> bool:
+    return name.strip("/").lower().endswith(".xml")
 
 
 def _in_batch(name: str) -> Method:

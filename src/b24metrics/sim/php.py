@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import unquote_plus
+from xml.sax.saxutils import escape
 
 Params = dict[str, object]
 
@@ -174,3 +175,18 @@ def dig(value: object, path: Sequence[str]) -> object:
             return value
         value = inner[key]
     return value
+
+
+def encode_xml(value: Mapping[str, object]) -> bytes:
+    """An answer as the suffix ``.xml`` wants it: elements named by keys, ``item`` for the members of lists."""
+    return ('<?xml version="1.0" encoding="utf-8"?><response>' + _elements(value) + "</response>").encode()
+
+
+def _elements(value: object) -> str:
+    if isinstance(value, Mapping):
+        pairs = [("item" if str(key).isdecimal() else str(key), inner) for key, inner in value.items()]
+    elif isinstance(value, (list, tuple)):
+        pairs = [("item", inner) for inner in value]
+    else:
+        return escape(text(value))
+    return "".join(f"<{name}>{_elements(inner)}</{name}>" for name, inner in pairs)

@@ -937,6 +937,22 @@ TIMELINE_COMMENT = Table(
     ),
 )
 
+#: Records that applications write into timelines; each sees its own alone.
+LOG_MESSAGE = Table(
+    "log_message",
+    (
+        _plain("ID", Kind.ID),
+        _plain("ENTITY_TYPE_ID", Kind.INT),
+        _plain("ENTITY_ID", Kind.REF),
+        _plain("CREATED", Kind.INSTANT, default="0"),
+        _plain("AUTHOR_ID", Kind.USER, default="1"),
+        _plain("TITLE", Kind.TEXT, default="''"),
+        _plain("TEXT", Kind.TEXT, default="''"),
+        _plain("ICON_CODE", Kind.TEXT, default="'info'"),
+        _plain("WRITTEN_BY", Kind.TEXT, hidden=True),
+    ),
+)
+
 #: Busy times and absences; [FROM_AT, TO_AT). ACCESSIBILITY: busy absent quest free.
 ACCESSIBILITY = Table(
     "accessibility",
@@ -1089,7 +1105,7 @@ SETTINGS = Table(
 TABLES: tuple[Table, ...] = (
     SETTINGS, USER, DEPARTMENT, LEAD, DEAL, CONTACT, COMPANY, QUOTE, INVOICE, OLD_INVOICE, MULTIFIELD, PRODUCT_ROW,
     PAYMENT, PRODUCT, STAGE_HISTORY, ACTIVITY, ACTIVITY_BINDING, PHONE_CALL, TASK, STATUS, CATEGORY, CURRENCY, SMART_TYPE,
-    USERFIELD, USERFIELD_ENUM, TIMELINE_COMMENT, ACCESSIBILITY, SCHEDULE, WORKDAY, OPENLINE, OPENLINE_SESSION,
+    USERFIELD, USERFIELD_ENUM, TIMELINE_COMMENT, LOG_MESSAGE, ACCESSIBILITY, SCHEDULE, WORKDAY, OPENLINE, OPENLINE_SESSION,
     OPENLINE_MESSAGE, OFFLINE_EVENT, RECORDED_WRITE,
 )  # fmt: skip
 

@@ -1,10 +1,11 @@
 """Activities, their bindings and transcripts, to-dos, timeline comments.
 
-Source: vendor, "crm.activity.*", "crm.activity.todo.add", "crm.timeline.comment.*".
+Source: vendor, "crm.activity.*", "crm.activity.todo.add", "crm.timeline.comment.*", "crm.timeline.logmessage.*".
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +17,7 @@ from b24metrics.sim.filters import Target, UnreadableDateError
 from b24metrics.sim.methods.crm import describe, hand, written
 from b24metrics.sim.methods.directories import plain_rows
 from b24metrics.sim.refusals import Refusal, legacy, missing
-from b24metrics.sim.tables import ACTIVITY, Field, Kind
+from b24metrics.sim.tables import ACTIVITY, Field, Kind, camel
 
 _ATTACHED = ("COMMUNICATIONS", "FILES", "BINDINGS")
 
@@ -322,4 +323,86 @@ def comment_delete(call: Call) -> object:
     call.data.delete(_COMMENT.name, "ID = ?", [number])
     call.portal.events.emit("ONCRMTIMELINECOMMENTDELETE", {"FIELDS": {"ID": str(number)}}, now=call.now)
     record_write(call, True)
+    return True
+
+
+# ---------------------------------------------------------------- records that applications write into the timeline
+
+_LOG = tables.LOG_MESSAGE
+_LOG_PAGE = 10
+
+
+def _log_messages(call: Call, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    shown = plain_rows(call, _LOG, rows, typed=True)
+    return [{camel(name): value for name, value in row.items() if not name.startswith("ENTITY_")} for row in shown]
+
+
+def _pen(call: Call) -> str:
+    """Who writes, told without a secret."""
+    return hashlib.sha256(call.session.credential.key.encode()).hexdigest()
+
+
+def _mine(call: Call) -> dict[str, object]:
+    """The record that a call names, if the caller wrote it.
+
+    Raises:
+        Refusal: there is none, or another application wrote it.
+    """
+    number = php.integer(call.need("id"))
+    record = call.data.record(_LOG, number)
+    if record is None or record["WRITTEN_BY"] != _pen(call):
+        raise Refusal("NOT_FOUND", f"Timeline logmessage not found for id {number}")
+    return record
+
+
+@method("crm.timeline.logmessage.add", "crm")
+def log_add(call: Call) -> object:
+    given = php.as_map(call.need("fields"))
+    for name in ("entityTypeId", "entityId", "title", "text", "iconCode"):
+        if not given.get(name):
+            raise missing(f"fields[{name}]")
+    entity = tables.ENTITY_TYPES.get(php.integer(given["entityTypeId"]))
+    if entity is None or call.data.record(entity.table, php.integer(given["entityId"])) is None:
+        raise Refusal("OWNER_NOT_FOUND", "Owner was not found")
+    record = {
+        "ID": call.data.next_id(_LOG.name),
+        "ENTITY_TYPE_ID": entity.id,
+        "ENTITY_ID": php.integer(given["entityId"]),
+        "CREATED": int(call.now),
+        "AUTHOR_ID": call.user_id,
+        "TITLE": php.text(given["title"]),
+        "TEXT": php.text(given["text"]),
+        "ICON_CODE": php.text(given["iconCode"]),
+        "WRITTEN_BY": _pen(call),
+    }
+    call.data.insert(_LOG.name, record)
+    record_write(call, record["ID"])
+    return {"logMessage": _log_messages(call, [record])[0]}
+
+
+@method("crm.timeline.logmessage.get", "crm")
+def log_get(call: Call) -> object:
+    return {"logMessage": _log_messages(call, [_mine(call)])[0]}
+
+
+@method("crm.timeline.logmessage.list", "crm")
+def log_list(call: Call) -> Answer:
+    """Ten to a page, and only what the caller wrote."""
+    kind, number = php.integer(call.need("entityTypeId")), php.integer(call.need("entityId"))
+    rows = call.data.records(
+        "SELECT * FROM log_message WHERE ENTITY_TYPE_ID = ? AND ENTITY_ID = ? AND WRITTEN_BY = ? ORDER BY ID",
+        [kind, number, _pen(call)],
+    )
+    if php.text(call.array("order").get("id")).lower() == "desc":
+        rows.reverse()
+    start = max(0, call.start())
+    following = start + _LOG_PAGE if start + _LOG_PAGE < len(rows) else None
+    return Answer({"logMessages": _log_messages(call, rows[start : start + _LOG_PAGE])}, len(rows), following)
+
+
+@method("crm.timeline.logmessage.delete", "crm")
+def log_delete(call: Call) -> object:
+    record = _mine(call)
+    call.data.delete(_LOG.name, "ID = ?", [record["ID"]])
+    record_write(call, record["ID"])
     return True

@@ -1,6 +1,6 @@
 """Product rows, payments, old invoices, the catalogue.
 
-Source: vendor, "crm.item.productrow.list", "crm.deal.productrows.get", "crm.item.payment.list", "crm.invoice.list",
+Source: vendor, "crm.item.productrow.list", "crm.item.productrow.get", "crm.deal.productrows.get", "crm.item.payment.list", "crm.invoice.list",
 "catalog.product.list".
 """
 
@@ -50,6 +50,15 @@ def product_rows(call: Call) -> Answer:
         for row in plain_rows(call, tables.PRODUCT_ROW, records, typed=True)
     ]
     return Answer({"productRows": shown}, total, following)
+
+
+@method("crm.item.productrow.get", "crm")
+def product_row(call: Call) -> object:
+    record = call.data.record(tables.PRODUCT_ROW, php.integer(call.need("id")))
+    if record is None:
+        raise Refusal("NOT_FOUND", "Item not found")
+    shown = plain_rows(call, tables.PRODUCT_ROW, [_owner_row(record)], typed=True)[0]
+    return {"productRow": {tables.camel(name): value for name, value in shown.items()}}
 
 
 def _legacy_row(row: Mapping[str, object]) -> dict[str, object]:

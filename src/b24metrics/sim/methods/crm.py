@@ -401,6 +401,24 @@ def item_delete(call: Call) -> object:
     return []
 
 
+@method("crm.entity.mergeBatch", "crm")
+def merge_batch(call: Call) -> object:
+    """Duplicates become one: the first that is named stays, the others vanish; their ids are told."""
+    given = php.as_map(call.arg("params"))
+    entity = tables.ENTITY_TYPES.get(php.integer(given.get("entityTypeId")))
+    numbers = list(dict.fromkeys(php.integer(number) for number in php.as_list(given.get("entityIds"))))
+    if entity is None or entity.id not in {1, 2, 3, 4} or len(numbers) < 2:
+        return {"STATUS": "ERROR", "ENTITY_IDS": []}
+    users = call.session.sight.users
+    records = [call.data.record(entity.table, number) for number in numbers]
+    if any(one is None or (users is not None and one["ASSIGNED_BY_ID"] not in users) for one in records):
+        return {"STATUS": "ERROR", "ENTITY_IDS": []}
+    survivor, *duplicates = numbers
+    call.portal.records.merge(entity, survivor, duplicates, hand(call))
+    record_write(call, duplicates)
+    return {"STATUS": "SUCCESS", "ENTITY_IDS": [str(number) for number in duplicates]}
+
+
 # ---------------------------------------------------------------- links between clients
 
 

@@ -309,12 +309,22 @@ def mode(call: Call) -> object:
 def type_list(call: Call) -> Answer:
     rows = call.data.records("SELECT * FROM smart_type ORDER BY ID")
     total, start = len(rows), max(0, call.start())
-    names = {name: tables.camel(name) for name in tables.SMART_TYPE.legacy}
-    shown = [
-        {names[name]: value for name, value in row.items()}
-        for row in plain_rows(call, tables.SMART_TYPE, rows[start : start + 50], typed=True)
-    ]
+    shown = _smart_types(call, rows[start : start + 50])
     return Answer({"types": shown}, total, start + 50 if start + 50 < total else None)
+
+
+@method("crm.type.get", "crm")
+def type_get(call: Call) -> object:
+    record = call.data.record(tables.SMART_TYPE, php.integer(call.need("id")))
+    if record is None:
+        raise Refusal(0, "SPA not found")
+    return {"type": _smart_types(call, [record])[0]}
+
+
+def _smart_types(call: Call, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+    names = {name: tables.camel(name) for name in tables.SMART_TYPE.legacy}
+    shown = plain_rows(call, tables.SMART_TYPE, rows, typed=True)
+    return [{names[name]: value for name, value in row.items()} for row in shown]
 
 
 @method("crm.enum.ownertype", "crm")
@@ -370,22 +380,33 @@ def _legacy_user_field(call: Call, field: UserField, *, labels: bool) -> dict[st
     return shown
 
 
+def _user_fields_of(call: Call, owner: str) -> Answer:
+    given = call.array("filter")
+    call.array("order")
+    fields = [
+        field
+        for field in call.session.user_fields(owner).values()
+        if all(
+            php.text(field.record[name]) == php.text(value)
+            for name, value in given.items()
+            if name in {"ID", "FIELD_NAME", "USER_TYPE_ID", "XML_ID"}
+        )
+    ]
+    shown = [_legacy_user_field(call, field, labels="LANG" in given) for field in fields]
+    return Answer(shown, len(shown))
+
+
+@method("user.userfield.list", "user.userfield")
+def user_fields_of_people(call: Call) -> Answer:
+    if not call.session.is_admin:
+        raise legacy("Access denied.")
+    return _user_fields_of(call, "USER")
+
+
 def _user_field_list(entity: EntityType) -> None:
     @method(f"crm.{entity.family}.userfield.list", "crm")
     def run(call: Call) -> Answer:
-        given = call.array("filter")
-        call.array("order")
-        fields = [
-            field
-            for field in call.session.user_fields(entity.table.user_fields).values()
-            if all(
-                php.text(field.record[name]) == php.text(value)
-                for name, value in given.items()
-                if name in {"ID", "FIELD_NAME", "USER_TYPE_ID", "XML_ID"}
-            )
-        ]
-        shown = [_legacy_user_field(call, field, labels="LANG" in given) for field in fields]
-        return Answer(shown, len(shown))
+        return _user_fields_of(call, entity.table.user_fields)
 
     @method(f"crm.{entity.family}.userfield.get", "crm")
     def get(call: Call) -> object:
