@@ -2,14 +2,15 @@
 
 ::
 
-    snapshot = evaluate(store, "portal", now=clock_now, options=KpiOptions(sales_departments=frozenset({10})))
+    snapshot = evaluate(store, options=KpiOptions(sales_departments=frozenset({10})))
     snapshot.value(KPIS["revenue_won"], WindowId.MTD)                           # the company
     snapshot.value(KPIS["revenue_won"], WindowId.MTD, MANAGER, manager_id="101")
+    evaluate(store, ["revenue_won"], ["mtd"], ["M"], now=last_friday).to_pandas()   # as of any instant
+    evaluate_entities(deals, ["revenue_won"])                                     # no file at all
 """
 
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.dimensions import Person
-from b24metrics.kpi.evaluate import evaluate
 from b24metrics.kpi.explain import Record, explain
 from b24metrics.kpi.model import (
     COMPANY,
@@ -27,6 +28,7 @@ from b24metrics.kpi.model import (
     WindowId,
 )
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.surface import evaluate, evaluate_entities
 
 __all__ = [
     "COMPANY",
@@ -47,5 +49,6 @@ __all__ = [
     "Unit",
     "WindowId",
     "evaluate",
+    "evaluate_entities",
     "explain",
 ]

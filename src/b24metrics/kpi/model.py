@@ -42,11 +42,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
+
+from b24metrics.kpi import tables
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
     from b24metrics.kpi.facts import Fact
+    from b24metrics.kpi.tables import Row
 
 Language: TypeAlias = Literal["ru", "en"]
 
@@ -722,3 +727,29 @@ class Snapshot:
         """The value of that sample; None where there is none."""
         found = self.sample(kpi, window, grain, **labels)
         return None if found is None else found.value
+
+    # ------------------------------------------------------------ as a table (``tables.py`` says how)
+
+    def rows(self) -> list[Row]:
+        """One dictionary a sample, all with the same keys."""
+        return tables.rows(self.samples)
+
+    def to_arrow(self) -> pa.Table:
+        """A ``pyarrow.Table``, one row a sample."""
+        return tables.arrow(self.samples)
+
+    def to_pandas(self) -> Any:
+        """A ``pandas.DataFrame``, one row a sample.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        return tables.pandas(self.samples)
+
+    def to_polars(self) -> Any:
+        """A ``polars.DataFrame``, one row a sample.
+
+        Raises:
+            ImportError: polars is not installed.
+        """
+        return tables.polars(self.samples)
