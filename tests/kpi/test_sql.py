@@ -44,7 +44,7 @@ def test_views_name_what_they_read(view: View) -> None:
     """Every ``kpi_`` table that a view reads is one that it needs, or one of the evaluator's."""
     lookups = {
         "kpi_lists", "kpi_rates", "kpi_factors", "kpi_past_rates", "kpi_days", "kpi_kinds", "kpi_windows",
-        "kpi_work_days", "kpi_sellers", "kpi_chances",
+        "kpi_work_days", "kpi_sellers", "kpi_chances", "kpi_people", "kpi_closure",
     }  # fmt: skip
     read = set(re.findall(r"\b(?:FROM|JOIN)\s+(kpi_\w+)", view.sql))
 

@@ -12,7 +12,9 @@ Tables of the evaluator: ``kpi_lists(list, number, text)`` configured lists; ``k
 rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_past_rates(currency_id, since, until, factor)`` what a
 currency was worth; ``kpi_days(on_date, starts_at)`` first instant of local
 dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_chances(stage_id,
-chance)`` configured chances of winning; ``kpi_sellers(manager_id)`` active people of the sales scope; ``kpi_work_days`` the company's working time, calendar
+chance)`` configured chances of winning; ``kpi_sellers(manager_id)`` active people of the sales scope;
+``kpi_people(manager_id, department_id)`` everybody with the primary department, 0 outside the scope;
+``kpi_closure(department_id, ancestor_id)`` departments of the scope with those above them; ``kpi_work_days`` the company's working time, calendar
 0, for ``worktime.sqltable`` (``working_seconds`` says how).
 """
 
@@ -63,6 +65,7 @@ ASKED: Final = frozenset(
         "seen_until",  # the later of ``now`` and the last look at the portal: what is dated after it lies in the future
         "by_stage",  # TRUE: the stage of a deal tells that a proposal was sent
         "lower_case",  # every lower-case letter
+        "particles",  # words that may begin a family name, in lower case, with a space before and after each
         "headline_unit",  # code of the unit of measure whose quantities are counted
         "segment_by",  # industry, client_type or deal_type
     }
