@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from b24metrics.kpi.stats import quantile, survival_quantile, wilson
+from b24metrics.kpi.stats import (
+    benjamini_hochberg,
+    fewer_p_value,
+    fisher_lower,
+    quantile,
+    survival_medians,
+    survival_order,
+    survival_quantile,
+    wilson,
+)
 
 
 @pytest.mark.parametrize(
@@ -103,3 +114,71 @@ def test_kaplan_meier_by_its_definition(records: list[tuple[int, bool]], q: floa
     found = survival_quantile([t for t, _ in records], [seen for _, seen in records], q)
 
     assert found == expected or (math.isnan(found) and math.isnan(expected))
+
+
+# ---------------------------------------------------------------- survival of many groups
+
+GROUPS = st.lists(
+    st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=12), min_size=1, max_size=6
+)
+
+
+@given(GROUPS)
+def test_survival_of_many_groups_is_that_of_each(groups: list[list[tuple[int, bool]]]) -> None:
+    """Whatever the ties and the censorings."""
+    ordered = [sorted(group, key=lambda one: float(survival_order([one[0]], [one[1]])[0])) for group in groups]
+    starts = np.cumsum([0, *map(len, ordered)])
+    durations, observed = zip(*(one for group in ordered for one in group), strict=True)
+    expected = [survival_quantile(*zip(*group, strict=True)) for group in groups]
+
+    np.testing.assert_array_equal(expected, survival_medians(starts, durations, observed))
+    for group in ordered:
+        assert all(left[0] < right[0] or left[1] >= right[1] for left, right in pairwise(group))
+
+
+# ---------------------------------------------------------------- tests
+
+
+def test_the_two_proportions_of_the_catalogue() -> None:
+    """18/60 against 400/800: z = -2.9895, p = 0.00140."""
+    assert 0.00140 == round(fewer_p_value(18, 60, 400, 800), 5)
+
+
+def test_the_lady_tasting_tea() -> None:
+    """Fisher 1935: 3 of 4 cups right has the one-sided p 17/70; seen from the failures, 1 of 4 against 3 of 4."""
+    assert 17 / 70 == pytest.approx(fisher_lower(1, 4, 3, 4))
+    assert 1 / 70 == pytest.approx(fisher_lower(0, 4, 4, 4))
+    assert 1 == pytest.approx(fisher_lower(4, 4, 0, 4))
+
+
+def test_small_expectations_are_tested_exactly() -> None:
+    """Below 5 expected successes or failures, in either group."""
+    for counts in ((0, 40, 10, 200), (38, 40, 199, 200), (0, 40, 0, 200), (40, 40, 200, 200)):
+        assert fisher_lower(*counts) == fewer_p_value(*counts)
+    assert fisher_lower(5, 60, 60, 400) != fewer_p_value(5, 60, 60, 400)
+
+
+@given(st.integers(1, 60), st.integers(1, 200), st.data())
+def test_tests_agree_with_another_implementation(n: int, n0: int, data: st.DataObject) -> None:
+    """Fisher's p of SciPy."""
+    stats = pytest.importorskip("scipy.stats", reason="SciPy belongs to an extra")
+    k, k0 = data.draw(st.integers(0, n)), data.draw(st.integers(0, n0))
+
+    expected = stats.fisher_exact([[k, n - k], [k0, n0 - k0]], alternative="less").pvalue
+    assert expected == pytest.approx(fisher_lower(k, n, k0, n0), rel=1e-9)
+
+
+def test_false_discoveries() -> None:
+    """p of 0.0014, 0.02, 0.03 and 0.6: the first three; the order does not matter, one above its rank may be carried."""
+    assert [True, True, True, False] == benjamini_hochberg([0.0014, 0.02, 0.03, 0.6]).tolist()
+    assert [False, True, True, True] == benjamini_hochberg([0.6, 0.03, 0.0014, 0.02]).tolist()
+    assert [True, True] == benjamini_hochberg([0.04, 0.05]).tolist()
+    assert [False, False] == benjamini_hochberg([0.04, 0.06]).tolist()
+    assert [] == benjamini_hochberg([]).tolist()
+
+
+def test_false_discoveries_of_the_paper() -> None:
+    """Benjamini, Hochberg 1995, section 3: of 15 p-values the four smallest at q = 0.05."""
+    p_values = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]  # fmt: skip
+
+    assert [True] * 4 + [False] * 11 == benjamini_hochberg(p_values).tolist()
