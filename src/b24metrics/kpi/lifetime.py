@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -87,6 +87,18 @@ def summary(customers: IntArray, days: IntArray, amounts: FloatArray, end: int) 
     return who[firsts], Customers(repeats, (last - first).astype(np.float64), (end - first).astype(np.float64), spend)
 
 
+class _Counts(NamedTuple):
+    """Counts are few different numbers: gamma functions of them are computed once for each."""
+
+    distinct: FloatArray
+    which: IntArray
+
+    @classmethod
+    def of(cls, counts: FloatArray) -> _Counts:
+        distinct, which = np.unique(counts, return_inverse=True)
+        return cls(distinct, which.reshape(counts.shape))
+
+
 # ---------------------------------------------------------------- BG/NBD
 
 
@@ -160,19 +172,26 @@ def fit_purchases(repeats: ArrayLike, recency: ArrayLike, age: ArrayLike) -> Pur
         raise NotFitted("nobody came again")
     scale = float(total.max())
     # Histories in whole days repeat themselves: each is computed once.
-    rows, counts = np.unique(np.stack((x, t_x / scale, total / scale)), axis=1, return_counts=True)
+    rows, weights = np.unique(np.stack((x, t_x / scale, total / scale)), axis=1, return_counts=True)
+    counts = _Counts.of(rows[0])
 
     def cost(logs: FloatArray) -> tuple[float, FloatArray]:
         parameters = np.exp(logs)
-        values, slopes = _purchase_terms(parameters, *rows, with_slopes=True)
-        return -float(counts @ values) / len(x), -(slopes @ counts) * parameters / len(x)
+        values, slopes = _purchase_terms(parameters, *rows, counts=counts, with_slopes=True)
+        return -float((weights * values).sum()) / len(x), -(weights * slopes).sum(axis=1) * parameters / len(x)
 
     r, alpha, a, b = _likeliest(cost, _PURCHASE_STARTS)
     return PurchaseModel(r, alpha * scale, a, b)
 
 
 def _purchase_terms(
-    parameters: FloatArray, x: FloatArray, t_x: FloatArray, total: FloatArray, *, with_slopes: bool = False
+    parameters: FloatArray,
+    x: FloatArray,
+    t_x: FloatArray,
+    total: FloatArray,
+    *,
+    counts: _Counts | None = None,
+    with_slopes: bool = False,
 ) -> tuple[FloatArray, FloatArray]:
     """Log-likelihoods, shape (n,), and their derivatives by r, alpha, a, b, shape (4, n), or nothing."""
     r, alpha, a, b = parameters
@@ -182,21 +201,27 @@ def _purchase_terms(
     alive = -(r + x) * log_total
     gone = np.where(bought, np.log(a) - np.log(before) - (r + x) * log_recent, -np.inf)
     either = np.logaddexp(alive, gone)
-    values = (
-        gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-        + gammaln(a + b) + gammaln(b + x) - gammaln(b) - gammaln(a + b + x)
-        + either
-    )  # fmt: skip
+    n, which = counts or _Counts.of(x)
+    counted = (
+        gammaln(r + n)
+        - gammaln(r)
+        + r * np.log(alpha)
+        + gammaln(a + b)
+        + gammaln(b + n)
+        - gammaln(b)
+        - gammaln(a + b + n)
+    )
+    values = counted[which] + either
     if not with_slopes:
         return values, np.empty(0)
     staying, leaving = np.exp(alive - either), np.exp(gone - either)
-    together = digamma(a + b) - digamma(a + b + x)
+    together = digamma(a + b) - digamma(a + b + n)
     slopes = np.stack(
         (
-            digamma(r + x) - digamma(r) + np.log(alpha) - staying * log_total - leaving * log_recent,
+            (digamma(r + n) - digamma(r) + np.log(alpha))[which] - staying * log_total - leaving * log_recent,
             r / alpha - (r + x) * (staying / (alpha + total) + leaving / (alpha + t_x)),
-            together + leaving / a,
-            together + digamma(b + x) - digamma(b) - np.where(bought, leaving / before, 0.0),
+            together[which] + leaving / a,
+            (together + digamma(b + n) - digamma(b))[which] - np.where(bought, leaving / before, 0.0),
         )
     )
     return values, slopes
@@ -242,10 +267,11 @@ def fit_spending(repeats: ArrayLike, spend: ArrayLike) -> SpendModel:
     if not np.all(np.isfinite(z) & (z > 0)):
         raise NotFitted("a mean amount is not above 0")
     scale = float(z.mean())
+    counts = _Counts.of(x)
 
     def cost(logs: FloatArray) -> tuple[float, FloatArray]:
         parameters = np.exp(logs)
-        values, slopes = _spend_terms(parameters, x, z / scale)
+        values, slopes = _spend_terms(parameters, x, z / scale, counts=counts)
         return -float(values.mean()), -slopes.mean(axis=1) * parameters
 
     p, q, v = _likeliest(cost, _SPEND_STARTS)
@@ -254,19 +280,22 @@ def fit_spending(repeats: ArrayLike, spend: ArrayLike) -> SpendModel:
     return SpendModel(p, q, v * scale)
 
 
-def _spend_terms(parameters: FloatArray, x: FloatArray, z: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _spend_terms(
+    parameters: FloatArray, x: FloatArray, z: FloatArray, *, counts: _Counts | None = None
+) -> tuple[FloatArray, FloatArray]:
     """Log-likelihoods, shape (n,), and their derivatives by p, q, v, shape (3, n)."""
     p, q, v = parameters
-    shape, total = p * x, v + x * z
+    n, which = counts or _Counts.of(x)
+    shapes = p * n
+    shape, total = shapes[which], v + x * z
     log_total, log_z = np.log(total), np.log(z)
-    values = (
-        gammaln(shape + q) - gammaln(shape) - gammaln(q) + q * np.log(v)
-        + (shape - 1) * log_z + shape * np.log(x) - (shape + q) * log_total
-    )  # fmt: skip
+    counted = gammaln(shapes + q) - gammaln(shapes) - gammaln(q) + q * np.log(v) + shapes * np.log(n)
+    values = counted[which] + (shape - 1) * log_z - (shape + q) * log_total
+    both = digamma(shapes + q)
     slopes = np.stack(
         (
-            x * (digamma(shape + q) - digamma(shape) + log_z + np.log(x) - log_total),
-            digamma(shape + q) - digamma(q) + np.log(v) - log_total,
+            x * ((both - digamma(shapes) + np.log(n))[which] + log_z - log_total),
+            (both - digamma(q) + np.log(v))[which] - log_total,
             q / v - (shape + q) / total,
         )
     )
@@ -297,10 +326,14 @@ def lifetime_value(
         monthly_discount: 0.01 for one percent a month.
         margin: share of an amount that is earned.
     """
-    x, t_x, total = customers.repeats, customers.recency, customers.age
-    reached = np.stack([purchases.expected(k * month, x, t_x, total) for k in range(months + 1)])
+    # Most customers of a large company came once, and share their history with many: each history is computed once.
+    rows, which = np.unique(
+        np.stack((customers.repeats, customers.recency, customers.age)), axis=1, return_inverse=True
+    )
+    reached = np.stack([purchases.expected(k * month, *rows) for k in range(months + 1)])
     discounts = (1 + monthly_discount) ** -np.arange(1.0, months + 1)
-    return margin * spending.expected(x, customers.spend) * (discounts @ np.diff(reached, axis=0))
+    occasions = (discounts @ np.diff(reached, axis=0))[which.ravel()]
+    return np.asarray(margin * spending.expected(customers.repeats, customers.spend) * occasions)
 
 
 def monthly(yearly: float) -> float:
