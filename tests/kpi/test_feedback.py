@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import pytest
 
-from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Snapshot, WindowId, evaluate, explain, feedback
+from b24metrics.kpi import (
+    COMPANY,
+    DEPARTMENT,
+    KPIS,
+    MANAGER,
+    KpiOptions,
+    Snapshot,
+    WindowId,
+    evaluate,
+    explain,
+    feedback,
+)
 from b24metrics.kpi.options import ActivityKind, Answer, AnswerField
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
@@ -33,9 +45,14 @@ def parts(snapshot: Snapshot, kpi: str, window: WindowId = TODAY, **labels: str)
     return sample.value, sample.numerator, sample.denominator
 
 
-def chat(company: Company, moment: str, mark: int | None, **facts: object) -> int:
+def chat(company: Company, moment: str, mark: int | None, **facts: Any) -> int:
     """An open-line session that ended at a moment."""
-    common = {"provider_id": "IMOPENLINES_SESSION", "type_id": 6, "ends_at": at(moment), "result_mark": mark}
+    common: dict[str, Any] = {
+        "provider_id": "IMOPENLINES_SESSION",
+        "type_id": 6,
+        "ends_at": at(moment),
+        "result_mark": mark,
+    }
     return company.activity(**(common | facts))
 
 
@@ -128,7 +145,7 @@ def test_channels_are_told_apart(store: DuckStore) -> None:
         ({"deleted_at": NOW}, 0, 0),
     ],
 )
-def test_which_chats_count(store: DuckStore, facts: dict[str, object], rated: int, sessions: int) -> None:
+def test_which_chats_count(store: DuckStore, facts: dict[str, Any], rated: int, sessions: int) -> None:
     """Finished ones, by their end, and those with a mark."""
     company = Company().staff()
     chat(company, "03-14 10:00", 2, **facts)
@@ -156,7 +173,7 @@ def test_a_talk_of_two_is_one_session(store: DuckStore) -> None:
 # ---------------------------------------------------------------- answers to offers
 
 
-def dial(company: Company, moment: str = "03-10 10:00", contact: int = 5, **facts: object) -> int:
+def dial(company: Company, moment: str = "03-10 10:00", contact: int = 5, **facts: Any) -> int:
     return company.call(at(moment), crm_entity_type_id=3, crm_entity_id=contact, **facts)
 
 
@@ -169,14 +186,15 @@ def stages(company: Company) -> Company:
     return company
 
 
-def opened(company: Company, number: int, *moves: tuple[str, str], **facts: object) -> int:
+def opened(company: Company, number: int, *moves: tuple[str, str], **facts: Any) -> int:
     """A deal of contact 5 with its moves: (moment, stage)."""
     semantics = {"NEW": "P", "OFFER": "P", "WON": "S", "LOSE": "F"}
     now = semantics[moves[-1][1]]
-    company.deal(
-        number, **({"contact_id": 5, "created_at": at(moves[0][0]), "stage_id": moves[-1][1], "semantics": now,
-                    "moved_at": at(moves[-1][0])} | facts),
-    )  # fmt: skip
+    told: dict[str, Any] = {
+        "contact_id": 5, "created_at": at(moves[0][0]), "stage_id": moves[-1][1], "semantics": now,
+        "moved_at": at(moves[-1][0]),
+    }  # fmt: skip
+    company.deal(number, **(told | facts))
     for position, (moment, stage) in enumerate(moves):
         company.move(number, at(moment), semantics[stage], stage_id=stage, kind=1 if position == 0 else 2)
     return number
@@ -231,7 +249,7 @@ def test_working_dates_are_the_companys(store: DuckStore) -> None:
         ({"contact": 0, "phone_key": "known"}, 1),
     ],
 )
-def test_which_calls_have_an_answer(store: DuckStore, facts: dict[str, object], counted: int) -> None:
+def test_which_calls_have_an_answer(store: DuckStore, facts: dict[str, Any], counted: int) -> None:
     """Dials in which we talked with a client who has an open deal."""
     company = stages(Company().staff())
     company.add(schema.CLIENT_KEYS, entity_type_id=3, entity_id=5, kind="phone", key="known")
@@ -270,7 +288,10 @@ def test_what_people_noted_comes_first(store: DuckStore) -> None:
     for number, mark in ((900, 1), (901, 2), (902, 0)):
         company.activity(50, id=number, type_id=2, provider_id="VOXIMPLANT_CALL", result_mark=mark)
         dial(company, crm_activity_id=number)
-    options = {"answer_field": AnswerField.MARK, "answer_values": {"2": Answer.POSITIVE, "1": Answer.NEGATIVE}}
+    options: dict[str, Any] = {
+        "answer_field": AnswerField.MARK,
+        "answer_values": {"2": Answer.POSITIVE, "1": Answer.NEGATIVE},
+    }
     snapshot = answered(store, company, **options)
 
     assert (0.5, 1, 2) == parts(snapshot, ANSWERS[2], MTD, method="field")
@@ -320,7 +341,7 @@ def test_one_rated_talk_and_its_records(store: DuckStore) -> None:
     def told(kpi: str, channel: str) -> list[tuple[str, int]]:
         found = explain(
             store, PORTAL, KPIS[kpi], TODAY, COMPANY, {"channel": channel}, now=NOW,
-            options=small.KpiOptions(calendar=small.ALWAYS_OPEN),
+            options=KpiOptions(calendar=small.ALWAYS_OPEN),
         )  # fmt: skip
         return [(record.part, record.id) for record in found]
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import pytest
 
-from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Grain, Snapshot, WindowId, evaluate, explain, telephony
+from b24metrics.kpi import (
+    COMPANY,
+    DEPARTMENT,
+    KPIS,
+    MANAGER,
+    Grain,
+    KpiOptions,
+    Snapshot,
+    WindowId,
+    evaluate,
+    explain,
+    telephony,
+)
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi import company_t1, small
@@ -39,7 +52,7 @@ UNANSWERED = {"failed_code": "486", "duration_seconds": 0}
 
 def said(snapshot: Snapshot, kpi: str, window: WindowId = TODAY, **labels: str) -> float | None:
     """The company's value."""
-    return snapshot.value(KPIS[kpi], window, **labels)
+    return snapshot.value(KPIS[kpi], window, COMPANY, **labels)
 
 
 def of_manager(snapshot: Snapshot, kpi: str, manager: int, window: WindowId = TODAY) -> float | None:
@@ -173,7 +186,7 @@ def talk(snapshot: Snapshot) -> float | None:
         ({"call_id": None}, 1, 60),
     ],
 )
-def test_what_is_a_call(store: DuckStore, facts: dict[str, object], counted: int, talked: int) -> None:
+def test_what_is_a_call(store: DuckStore, facts: dict[str, Any], counted: int, talked: int) -> None:
     """External or uncategorised, types 1 to 4; talk time of connected ones: code 200 and a duration."""
     company = Company().staff()
     company.call(at("03-14 10:00"), **facts)
@@ -380,7 +393,7 @@ def test_the_first_leg_tells_whether_the_company_was_open(store: DuckStore) -> N
         ({"started_at": at("03-13 10:05"), "call_id": "first"}, 0),  # a later leg of the call itself: never missed
     ],
 )
-def test_what_returns_a_missed_call(store: DuckStore, later: dict[str, object], waiting: int) -> None:
+def test_what_returns_a_missed_call(store: DuckStore, later: dict[str, Any], waiting: int) -> None:
     """A later talk with the same number, in either direction and by anybody, whatever the window."""
     company = two()
     company.call(at("03-13 10:00"), call_id="first", **MISSED)
@@ -439,7 +452,7 @@ def test_calls_without_a_number_are_cases_of_their_own(store: DuckStore) -> None
     ],
 )
 def test_cases_that_are_long_past(
-    store: DuckStore, history: list[tuple[str, dict[str, object]]], waiting: int, today: int
+    store: DuckStore, history: list[tuple[str, dict[str, Any]]], waiting: int, today: int
 ) -> None:
     """A number that has waited for years is one case, dated by its first call; a talk ends it, however late."""
     company = Company().staff()
@@ -488,7 +501,7 @@ def test_a_return_is_timed_by_the_calendar_of_who_was_called(store: DuckStore) -
 # ---------------------------------------------------------------- dials per deal
 
 
-def won_deal(company: Company, number: int, moves: str = "03-03 10:00 P; 03-10 15:00 S", **facts: object) -> int:
+def won_deal(company: Company, number: int, moves: str = "03-03 10:00 P; 03-10 15:00 S", **facts: Any) -> int:
     return company.deal(number, moves=moves, **facts)
 
 
@@ -523,7 +536,7 @@ def test_dials_per_won_deal(store: DuckStore) -> None:
         ("03-05 10:00", to(5) | {"user_id": 8}, 1),  # whoever dialled
     ],
 )
-def test_which_dials_belong_to_a_deal(store: DuckStore, moment: str, facts: dict[str, object], counted: int) -> None:
+def test_which_dials_belong_to_a_deal(store: DuckStore, moment: str, facts: dict[str, Any], counted: int) -> None:
     """Bound to it or made to its client, between creation and closing."""
     company = Company().staff()
     deal = won_deal(company, 50, company_id=6, contact_id=5)
@@ -698,7 +711,7 @@ def test_the_story_of_successful_calls(store: DuckStore) -> None:
         (to(5) | {"user_id": 8}, 1),  # a colleague closed
     ],
 )
-def test_how_a_call_is_linked_to_a_deal(store: DuckStore, facts: dict[str, object], successful: int) -> None:
+def test_how_a_call_is_linked_to_a_deal(store: DuckStore, facts: dict[str, Any], successful: int) -> None:
     """Contact, company or lead of the call; the number only where the call names none."""
     company = two()
     client_phone(company, "known", contact=5)
@@ -789,7 +802,7 @@ def funnel(snapshot: Snapshot, window: WindowId = MTD) -> list[float]:
     return [said(snapshot, "phone_funnel_count", window, step=step) or 0 for step in STEPS]
 
 
-def funnelled(store: DuckStore, company: Company, **options: object) -> Snapshot:
+def funnelled(store: DuckStore, company: Company, **options: Any) -> Snapshot:
     return small.measured(store, company, kpis=FUNNEL, proposal_stages=frozenset({"OFFER"}), **options)
 
 
@@ -847,7 +860,7 @@ def test_the_time_between_steps_is_the_companys(store: DuckStore) -> None:
         ([("03-05 10:00", {"crm_entity_id": 0, "phone_key": "strange"})], 0),  # nobody's number
     ],
 )
-def test_the_first_steps(store: DuckStore, story: list[tuple[str, dict[str, object]]], reached: int) -> None:
+def test_the_first_steps(store: DuckStore, story: list[tuple[str, dict[str, Any]]], reached: int) -> None:
     """Dialled, connected, effective; each at or after the step before, for clients never dialled before."""
     company = Company().staff()
     client_phone(company, "known", contact=5)
@@ -986,7 +999,7 @@ def test_the_records_behind_counts_and_ratios(store: DuckStore) -> None:
     company.call(at("03-05 11:00"), user_id=8, phone_key="known", **UNANSWERED)
     company.call(at("03-06 11:00"), user_id=7, phone_key="lost", **MISSED)
     snapshot = everything(store, company)
-    options = small.KpiOptions(calendar=small.ALWAYS_OPEN)
+    options = KpiOptions(calendar=small.ALWAYS_OPEN)
 
     for kpi in (one for one in MINE if one.id.endswith(("_count", "_rate", "_ratio", "_share", "_coverage"))):
         for sample in (one for one in snapshot.samples if one.kpi is kpi and one.window in {MTD, WEEK, STATE}):
@@ -1010,7 +1023,7 @@ def test_the_records_behind_times_and_amounts(store: DuckStore) -> None:
     missed = company.call(at("03-05 11:00"), phone_key="lost", **MISSED)
     company.call(at("03-05 11:10"), phone_key="lost")
     company.pour(store)
-    options = small.KpiOptions(calendar=small.ALWAYS_OPEN)
+    options = KpiOptions(calendar=small.ALWAYS_OPEN)
 
     def told(kpi: str, **labels: str) -> list[tuple[str, int, object]]:
         found = explain(store, PORTAL, KPIS[kpi], MTD, COMPANY, labels, now=NOW.astimezone(UTC), options=options)
