@@ -35,20 +35,7 @@ LEFT JOIN numbered AS n ON n.status_id = s.status_id
 """,
 )
 
-#: Moves of invoices until ``$now``, the latest first.
-INVOICE_MOVES = View(
-    "kpi_invoice_moves",
-    """
-SELECT m.owner_id, m.created_at, coalesce(s.semantics, m.semantics, 'P') AS semantics,
-    row_number() OVER (PARTITION BY m.owner_id ORDER BY m.created_at DESC, m.id DESC) AS back
-FROM stage_moves AS m
-LEFT JOIN kpi_invoice_stages AS s ON s.status_id = m.stage_id
-WHERE m.portal = $portal AND m.entity_type_id = 31 AND m.deleted_at IS NULL AND m.created_at <= $now
-""",
-    needs=(INVOICE_STAGES,),
-)
-
-#: All invoices as they are at ``$now``. ``closed_since``: since when they have been paid or cancelled, without a break.
+#: Invoices as they are at ``$now``: those that are open, and those to which something happened since ``$since``. ``closed_since``: since when they have been paid or cancelled, without a break.
 INVOICES = View(
     "kpi_invoices",
     f"""
@@ -61,6 +48,10 @@ WITH standing AS (
     LEFT JOIN deals AS d ON d.portal = $portal AND d.id = e.deal_id AND d.deleted_at IS NULL
     LEFT JOIN kpi_invoice_stages_then AS s ON s.id = e.id
     WHERE e.portal = $portal AND e.deleted_at IS NULL AND {created("e")}
+      AND (e.moved_at >= $since OR e.moved_at IS NULL OR e.created_at >= $since
+        OR e.begins_on >= CAST($since - INTERVAL '2 day' AS DATE)
+        OR e.stage_id NOT IN (SELECT c.status_id FROM kpi_invoice_stages AS c WHERE c.semantics <> 'P')
+        OR e.id IN (SELECT p.owner_id FROM payments AS p WHERE p.portal = $portal AND p.owner_type_id = 31 AND p.paid_at >= $since))
       AND NOT coalesce(regexp_matches(e.title, $test_pattern), FALSE)
       AND coalesce(e.assigned_by_id, 0) NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_users')
       AND (d.id IS NULL OR (
@@ -71,24 +62,28 @@ WITH standing AS (
     SELECT i.*, coalesce(s.semantics, i.semantics_then, 'P') AS semantics, coalesce(s.is_draft, FALSE) AS is_draft
     FROM standing AS i
     LEFT JOIN kpi_invoice_stages AS s ON s.status_id = i.stage_id
-), broken AS (
-    SELECT m.owner_id, min(m.back) AS back
-    FROM kpi_invoice_moves AS m
+), moves AS (
+    SELECT m.owner_id AS id, m.created_at, coalesce(s.semantics, m.semantics, 'P') = i.semantics AS same,
+        row_number() OVER (PARTITION BY m.owner_id ORDER BY m.created_at DESC, m.id DESC) AS back
+    FROM stage_moves AS m
     JOIN meant AS i ON i.id = m.owner_id
-    WHERE m.semantics <> i.semantics
-    GROUP BY m.owner_id
+    LEFT JOIN kpi_invoice_stages AS s ON s.status_id = m.stage_id
+    WHERE m.portal = $portal AND m.entity_type_id = 31 AND m.deleted_at IS NULL AND m.created_at <= $now
+      AND i.semantics <> 'P'
+), broken AS (
+    SELECT m.id, min(m.back) AS back FROM moves AS m WHERE NOT m.same GROUP BY m.id
 ), stays AS (
-    SELECT m.owner_id, min(m.created_at) AS since
-    FROM kpi_invoice_moves AS m
-    LEFT JOIN broken AS b ON b.owner_id = m.owner_id
+    SELECT m.id, min(m.created_at) AS since
+    FROM moves AS m
+    LEFT JOIN broken AS b ON b.id = m.id
     WHERE b.back IS NULL OR m.back < b.back
-    GROUP BY m.owner_id
+    GROUP BY m.id
 ), dated AS (
     SELECT i.*, coalesce(y.starts_at, i.created_at) AS issued_at,
-        coalesce(i.begins_on, CAST(i.created_at AT TIME ZONE $zone AS DATE)) AS issued_on,
+        CASE WHEN i.begins_on IS NULL THEN CAST(i.created_at AT TIME ZONE $zone AS DATE) ELSE i.begins_on END AS issued_on,
         CASE WHEN i.semantics <> 'P' THEN coalesce(t.since, i.moved_at) END AS closed_since
     FROM meant AS i
-    LEFT JOIN stays AS t ON t.owner_id = i.id
+    LEFT JOIN stays AS t ON t.id = i.id
     LEFT JOIN kpi_days AS y ON y.on_date = i.begins_on
 )
 SELECT i.id, i.manager_id, i.pipeline_id, i.currency, i.semantics, i.is_draft, i.issued_at, i.issued_on, i.due_on,
@@ -98,7 +93,7 @@ FROM dated AS i
 LEFT JOIN kpi_rates AS r ON r.currency_id = i.currency
 LEFT JOIN kpi_past_rates AS f ON f.currency_id = i.currency AND i.closed_since >= f.since AND i.closed_since < f.until
 """,
-    needs=(INVOICE_STAGES, INVOICE_MOVES, INVOICE_STAGES_THEN),
+    needs=(INVOICE_STAGES, INVOICE_STAGES_THEN),
 )
 
 #: What was paid on invoices by documents until ``$now``; where there is one, the invoice's own stage tells no amount.

@@ -42,27 +42,38 @@ WHERE e.portal = $portal AND e.deleted_at IS NULL AND {created("e")}
 # All of them for the present state, those created in it for a window.
 _IN_WINDOW = "(w.starts_at = w.ends_at OR (c.created_at >= w.starts_at AND c.created_at < w.ends_at))"
 
+# What may stand before the first letter of a name.
+_BEFORE = """ "«“„(''-0123456789.*+_#@"""
+
+# The first letter of a name; nearly always it is the first character.
+_LETTER = f"""CASE WHEN strpos('{_BEFORE}', substr({{0}}, 1, 1)) > 0 THEN substr(ltrim({{0}}, '{_BEFORE}'), 1, 1)
+            ELSE substr({{0}}, 1, 1) END"""
+
 #: Contacts with what is missing. ``lower_case``: the first letter of the name or of the family name; a particle may begin
 #: the latter. Which letters are small is asked once for each letter that occurs.
 CONTACT_GAPS = Fact(
     "kpi_contact_gaps",
     f"""
 WITH told AS (
-    SELECT c.*, substr(ltrim(c.name, ' "«“„(''-0123456789.*+_#@'), 1, 1) AS letter,
-        CASE WHEN lower(split_part(trim(c.last_name), ' ', 1)) NOT IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'particles')
-            THEN substr(ltrim(c.last_name, ' "«“„(''-0123456789.*+_#@'), 1, 1) END AS family_letter
+    SELECT c.*, {_LETTER.format("c.name")} AS letter, {_LETTER.format("c.last_name")} AS family_letter
     FROM kpi_contacts AS c
 ), small AS (
     SELECT x.letter
     FROM (SELECT t.letter FROM told AS t UNION SELECT t.family_letter FROM told AS t) AS x
     WHERE x.letter <> '' AND strpos($lower_case, x.letter) > 0
+), seen AS (
+    SELECT t.*, s.letter IS NOT NULL AS small_name, f.letter IS NOT NULL AS small_family
+    FROM told AS t
+    LEFT JOIN small AS s ON s.letter = t.letter
+    LEFT JOIN small AS f ON f.letter = t.family_letter
 )
 SELECT c.id, w.window_no, c.manager_id, NOT c.has_phone AS no_phone, NOT c.has_email AS no_email,
     NOT (c.has_phone OR c.has_email OR c.has_messenger) AS unreachable,
     c.phone_in_comment AND NOT c.has_phone AS phone_in_comment,
-    EXISTS (SELECT 1 FROM small AS s WHERE s.letter = c.letter)
-        OR EXISTS (SELECT 1 FROM small AS s WHERE s.letter = c.family_letter) AS lower_case
-FROM told AS c
+    CASE WHEN c.small_name THEN TRUE
+        WHEN c.small_family THEN strpos($particles, ' ' || lower(split_part(trim(c.last_name), ' ', 1)) || ' ') = 0
+        ELSE FALSE END AS lower_case
+FROM seen AS c
 JOIN kpi_windows AS w ON {_IN_WINDOW}
 """,
     feeds=("contacts",),
@@ -75,9 +86,16 @@ JOIN kpi_windows AS w ON {_IN_WINDOW}
 SHARED_KEYS = Fact(
     "kpi_shared_keys",
     f"""
-WITH held AS (
-    SELECT DISTINCT c.id, c.manager_id, c.created_at, k.kind, k.key
+WITH suspects AS (
+    SELECT k.kind, k.key
     FROM client_keys AS k
+    WHERE k.portal = $portal AND k.entity_type_id = 3
+    GROUP BY k.kind, k.key
+    HAVING count(*) > 1
+), held AS (
+    SELECT c.id, c.manager_id, c.created_at, k.kind, k.key
+    FROM client_keys AS k
+    JOIN suspects AS s ON s.kind = k.kind AND s.key = k.key
     JOIN kpi_contacts AS c ON c.id = k.entity_id
     WHERE k.portal = $portal AND k.entity_type_id = 3
 ), shared AS (

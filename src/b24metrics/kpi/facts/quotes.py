@@ -9,7 +9,7 @@ from __future__ import annotations
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import Fact, View
 
-#: What became of quotes until ``$now``: one row a change. ``sent``: the client has it; ``semantics``: of the new status.
+#: What became of quotes until ``$now``, of those that changed since ``$since``: one row a change. ``sent``: the client has it; ``semantics``: of the new status.
 QUOTE_STEPS = View(
     "kpi_quote_steps",
     """
@@ -21,9 +21,12 @@ WITH known AS (
     SELECT min(k.sort) AS sort
     FROM known AS k
     WHERE k.status_id IN (SELECT l.text FROM kpi_lists AS l WHERE l.list = 'sent_quotes')
+), changed AS (
+    SELECT DISTINCT m.quote_id AS id FROM quote_moves AS m WHERE m.portal = $portal AND m.changed_at >= $since
 ), changes AS (
     SELECT m.quote_id AS id, m.changed_at, m.to_stage_id AS stage_id
     FROM quote_moves AS m
+    JOIN changed AS d ON d.id = m.quote_id
     WHERE m.portal = $portal AND m.changed_at <= $now
     UNION ALL
     SELECT q.id, coalesce(q.modified_at, q.created_at), q.stage_id
