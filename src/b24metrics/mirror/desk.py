@@ -171,7 +171,7 @@ class Desk:
             if isinstance(cause, MirrorError) and type(cause) is not MirrorError:
                 raise cause  # the database itself: nothing can be written down either
             sentence = str(cause)
-            if isinstance(cause, (NotAllowed, NoSuchMethod)):
+            if _is_for_long(cause):
                 self._off_until[feed.name] = self.clock.monotonic() + _OFF_FOR
                 sentence = _switched_off(feed, cause)
             await self.write(self.ledger.fail, feed.name, sentence)
@@ -185,9 +185,20 @@ class Desk:
         return self._off_until.get(feed.name, -math.inf) > self.clock.monotonic()
 
 
-def _switched_off(feed: Feed, cause: NotAllowed | NoSuchMethod) -> str:
+def _is_for_long(cause: B24Error) -> bool:
+    """Whether a refusal will be the same in the next round: a right, a method or a kind of record is missing."""
+    return isinstance(cause, (NotAllowed, NoSuchMethod)) or _knows_no_such_kind(cause)
+
+
+def _knows_no_such_kind(cause: B24Error) -> bool:
+    return isinstance(cause, BadRequest) and str(cause.code).casefold() == "entity_type_not_supported"
+
+
+def _switched_off(feed: Feed, cause: B24Error) -> str:
     if isinstance(cause, NoSuchMethod):
         why = f"this portal does not offer {cause.method}"
+    elif not isinstance(cause, NotAllowed):
+        why = "this portal has no records of that kind"
     else:
         scope = cause.missing_scope or feed.scope
         why = (
