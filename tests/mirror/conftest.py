@@ -19,7 +19,7 @@ import httpx
 import pyarrow as pa
 import pytest
 
-from b24metrics.clock import HandClock
+from b24metrics.clock import Clock, HandClock
 from b24metrics.mirror.options import PHONE_PATTERN
 from b24metrics.mirror.phones import client_phone_key, email_key
 from b24metrics.mirror.stores import DuckStore, Store, open_store
@@ -244,19 +244,21 @@ class World:
         *,
         attempts: int = 2,
         plan: Plan = STANDARD,
+        clock: Clock | None = None,
         **options: Any,
     ) -> AsyncIterator[Sync]:
         """A new client and a new Sync on this mirror, as after a restart."""
+        clock = clock or self.clock
         address = f"http://127.0.0.1:1/rest/1/{SECRET}/"
         async with AsyncPortal(
             address,
             plan=plan,
-            clock=self.clock,
+            clock=clock,
             transport=line or self.line(),
             attempts=attempts,
             chance=random.Random(1),
         ) as client:
-            yield Sync(client, store, portal="practice", clock=self.clock, **options)
+            yield Sync(client, store, portal="practice", clock=clock, **options)
 
     def open(self) -> Store:
         """The mirror, as after a restart."""
@@ -505,12 +507,15 @@ def _furnish_clients(data: Data, now: int, *, size: int, gap: int) -> None:
 
 
 @pytest.fixture(params=["file", "server"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | str:
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path | str]:
     """Where no mirror is yet: a file, or a database of the tests' own server."""
     if request.param == "file":
-        return tmp_path / "mirror.duckdb"
+        yield tmp_path / "mirror.duckdb"
+        return
     server, template = request.getfixturevalue("postgres"), request.getfixturevalue("empty_mirror")
-    return str(server.fresh(template))
+    address = str(server.fresh(template))
+    yield address
+    server.drop(address)
 
 
 @pytest.fixture
