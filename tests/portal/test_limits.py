@@ -447,6 +447,23 @@ def test_a_batch_near_the_end_of_the_budget_is_smaller(clock: HandClock) -> None
     assert 45 == subject.commands("crm.deal.list", 50, Lane.LIVE)
 
 
+def test_what_was_forgiven_is_looked_for_with_a_small_request(clock: HandClock) -> None:
+    """The portal tells when it forgets the oldest minute, but not how much: one small request at that moment hears it."""
+    subject = gate(clock)
+    used = Timing(clock.now(), 0.8, 0.8, operating=406.0, reset_at=clock.now() + 550)
+    subject.settled(subject.reserve({"crm.deal.list": 508}), {"crm.deal.list": [used] * 508})
+    assert subject.delay({"crm.deal.list": 50}, lane=Lane.BACKFILL) == pytest.approx(551, abs=2)
+    clock.move(552)
+
+    assert 5 == subject.commands("crm.deal.list", 50, Lane.BACKFILL)
+    ticket = subject.admit({"crm.deal.list": 5}, batched=True, lane=Lane.BACKFILL)
+    assert isinstance(ticket, Ticket)
+    assert 0 < subject.delay({"crm.deal.list": 5}, lane=Lane.BACKFILL) < 1  # one look is enough
+    told = Timing(clock.now(), 0.1, 0.1, operating=30.0, reset_at=clock.now() + 60)
+    subject.settled(ticket, {"crm.deal.list": [told] * 5})
+    assert 0 == subject.delay({"crm.deal.list": 5}, lane=Lane.BACKFILL)
+
+
 def test_a_window_of_another_length_is_kept(clock: HandClock) -> None:
     """What a portal forgets after a minute instead of ten is waited for a minute, whether it says so or not."""
     plan = replace(STANDARD, operating=48.0, window=60.0)

@@ -14,13 +14,15 @@ from dataclasses import dataclass, replace
 
 BATCHFUL = 2500
 """Rows that one full request brings: 50 commands of 50 rows."""
-STREAMS = 4
-"""Walks side by side per feed: so many use the first ten minutes' time before it could be used up by one."""
+STREAMS = 8
+"""Walks side by side per feed, at most: the first ten minutes' time is used up at once, so that it comes back early."""
+_PIECES = 4  # what a large feed is cut into at first: a single walk is faster than a method's time lasts
 _PAGE = 50
 _MONTHS = 40  # of history, as a rule of thumb: the second range is one of them
 _LARGEST = 160  # full requests: what is walked side by side is still rather new
 _LEAST = 4  # full requests: less is not worth a request that is not full
-_WORTH_SPLITTING = 0.1  # of all rows of a feed
+_SMALL = 40 * BATCHFUL  # in a feed of so many rows the last requests matter more than their number
+_WORTH_SPLITTING = 0.3  # of the rows of a larger one
 _SAMPLES, _FEW_SAMPLES = 40, 8
 _WIDE = 40 * BATCHFUL
 
@@ -74,7 +76,7 @@ def sample_points(first_id: int, last_id: int) -> list[int]:
 def plan(feed: str, first_id: int, last_id: int, samples: Sequence[Sample], *, streams: int = STREAMS) -> list[Range]:
     """The ranges of a listing, newest first. Without samples every id counts as a record."""
     cells = list(_cells(first_id, last_id, sorted(samples, key=lambda sample: sample.after)))
-    sizes = _sizes(sum((high - low + 1) * density for low, high, density in cells), streams)
+    sizes = _sizes(sum((high - low + 1) * density for low, high, density in cells), min(streams, _PIECES))
     ranges: list[Range] = []
     size, top, held = next(sizes), last_id, 0.0
     for low, high, density in reversed(cells):
@@ -114,7 +116,7 @@ def halves(one: Range, rows: int) -> tuple[Range, Range] | None:
     ``rows``: of the whole feed, as far as is known.
     """
     pending = left(one)
-    if pending < max(_LEAST * BATCHFUL, _WORTH_SPLITTING * rows):
+    if pending < max(2 * BATCHFUL, _WORTH_SPLITTING * (rows - _SMALL)):
         return None
     middle = (one.done_id + one.last_id) // 2
     newer = pending // 2

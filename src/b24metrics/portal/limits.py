@@ -29,6 +29,7 @@ LONGEST = 45.0
 _REQUESTS = {"backfill": 0.85, "live": 1.0}  # the bucket keeps a margin of its own
 _SECONDS = {"backfill": 0.85, "live": 0.98}
 _LONGEST_PAUSE = 60.0
+_LOOK = 5  # commands of a request that is sent to hear how much of a budget has come back
 
 
 class Lane(StrEnum):
@@ -278,6 +279,8 @@ class Gate:
             cap = account.limit * lane.of_seconds
             most = max(1, min(wanted, MAX_COMMANDS, account.ceiling, int(min(LONGEST, cap) / cost)))
             room = int(self._book.room(self._now, method, lane.of_seconds) / cost)
+            if lane is Lane.BACKFILL and room < most and self._book.is_outdated(self._now, method):
+                return min(most, _LOOK)  # its answer tells how much room there is again
             least = math.ceil(most / 2) if lane is Lane.BACKFILL else 1
             return max(least, min(most, room))
 

@@ -23,6 +23,7 @@ WINDOW = 600.0
 BATCH = "batch"
 
 _BUCKETS = 10  # the portal forgets a window by tenths: minutes, as a rule
+_ALMOST = 0.95  # of a limit, up to which a look at what was forgiven may go: not all of a minute's use is forgiven
 _POLL = 0.5  # seconds until we look again when work under way stands in the way
 _LEARNED_FOR = 3600.0  # seconds for which a limit that only refusals tell is believed
 _UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty commands in the first batch, not fifty
@@ -69,13 +70,20 @@ class Account:
         if self.limit < self.most and now >= self.learned_until:
             self.limit = self.most
         base, cap = self.base(now), self.limit * share
+        forgiven = self.outdated(now) and base + cost > cap
+        if forgiven and self.under_way <= 0 and base + cost <= self.limit * _ALMOST:
+            return 0.0  # the portal has forgiven something: its answer tells how much
         if base + self.under_way + cost <= cap or base + self.under_way <= 0:
             return 0.0
-        if self.under_way > 0 and (base <= 0 or base + cost <= cap):
+        if self.under_way > 0 and (base <= 0 or base + cost <= cap or forgiven):
             return _POLL
         if now < self.forgiven_at:
             return self.forgiven_at - now
         return max(_POLL, self.spent[0][0] - now) if self.spent else _POLL
+
+    def outdated(self, now: float) -> bool:
+        """The sum that the portal told is no longer true: it has forgotten the oldest minute of it since."""
+        return self.told is not None and now >= self.forgiven_at
 
     def spend(self, now: float, seconds: float) -> None:
         if seconds <= 0:
@@ -235,6 +243,10 @@ class OperatingBook:
         self._batch_told = billed
         account.spend(now, nested * self._batch_weight)
         account.tell(now, Timing(outer.finish, operating=billed, reset_at=outer.reset_at))
+
+    def is_outdated(self, now: float, method: str) -> bool:
+        """The portal would tell another sum by now."""
+        return self.account(method).outdated(now)
 
     def room(self, now: float, method: str, share: float) -> float:
         """Seconds that a batch of this lane may still use of a method."""
