@@ -46,6 +46,8 @@ from b24metrics.portal.request import Listing, Request
 Computed = Callable[[Any, datetime], object]
 """A column that is no field: from the entity and the portal's time of the page."""
 
+_TAG = re.compile(r"(?<!\w)#\w+")
+
 
 @dataclass(frozen=True, slots=True)
 class Changed:
@@ -245,6 +247,12 @@ def dialled(call: activities.PhoneCall, _at: datetime) -> str | None:
     return phone_key(call.phone_number)
 
 
+def tags_of(call: activities.PhoneCall, _at: datetime) -> str | None:
+    """The tags in the comment of a call, lower case, each with a space on either side; the rest of it is forgotten here."""
+    tags = dict.fromkeys(tag.lower() for tag in _TAG.findall(call.comment or ""))
+    return f" {' '.join(tags)} " if tags else None
+
+
 def departments_of(user: people.User) -> Iterable[tuple[object, ...]] | None:
     """The departments of a person; who was dismissed keeps the last known ones."""
     return [(number, ordinal) for ordinal, number in enumerate(user.department_ids or ())] or None
@@ -424,7 +432,7 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             schema.PHONE_CALLS,
             Appended(),
             "telephony",
-            computed={"phone_key": dialled},
+            computed={"phone_key": dialled, "tags": tags_of},
         ),
         # A vote, a record or a transcript comes later and leaves no trace: the last days are read again now and then.
         Feed(
@@ -434,7 +442,7 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             schema.PHONE_CALLS,
             Changed(">=CALL_START_DATE", "started_at", overlap=timedelta(days=2), every=timedelta(hours=1)),
             "telephony",
-            computed={"phone_key": dialled},
+            computed={"phone_key": dialled, "tags": tags_of},
         ),
         Feed("absences", ABSENCES, people.Absence, schema.ABSENCES, Spanned(), "calendar"),
     )  # fmt: skip

@@ -202,6 +202,7 @@ PHONE_CALLS = Table(
         "crm_activity_id": "BIGINT",
         "has_record": "BOOLEAN",
         "transcript_id": "BIGINT",
+        "tags": "VARCHAR",  # the words of its comment that begin with #: " #yes #later "; nothing else of it is kept
     },
 )
 
