@@ -299,6 +299,26 @@ def test_what_people_noted_comes_first(store: DuckStore) -> None:
     assert (1.0, 3, 3) == parts(answered(store, company), ANSWERS[2], MTD, method="derived")
 
 
+def test_tags_come_second(store: DuckStore) -> None:
+    """Whole tags in any case; a noted result outweighs them, they outweigh the deals; noted both ways means no."""
+    company = stages(Company().staff())
+    opened(company, 50, ("03-03 10:00", "NEW"), ("03-11 10:00", "OFFER"))
+    company.activity(50, id=900, type_id=2, provider_id="VOXIMPLANT_CALL", result_mark=1)
+    dial(company, crm_activity_id=900, tags=" #yes ")
+    dial(company, tags=" #later #yes ")
+    dial(company, tags=" #no #yes ", type_id=2)
+    dial(company, tags=" #yesterday ")
+    options: dict[str, Any] = {
+        "answer_field": AnswerField.MARK, "answer_values": {"1": Answer.NEGATIVE},
+        "answer_tags": {"#Yes": Answer.POSITIVE, "#no": Answer.NEGATIVE},
+    }  # fmt: skip
+    snapshot = answered(store, company, **options)
+
+    assert (0.0, 0, 1) == parts(snapshot, ANSWERS[2], MTD, method="field")
+    assert (0.5, 1, 2) == parts(snapshot, ANSWERS[2], MTD, method="tag")
+    assert (1.0, 1, 1) == parts(snapshot, ANSWERS[2], MTD, method="derived")
+
+
 def test_thirty_of_forty_answers(store: DuckStore) -> None:
     """The card's example: 30 positive and 10 negative are 0.75."""
     company = stages(Company().staff())

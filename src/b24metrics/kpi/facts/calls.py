@@ -30,7 +30,7 @@ WITH legs AS (
         coalesce(c.duration_seconds, 0) AS duration_seconds, c.vote,
         coalesce(c.failed_code = '200' AND c.duration_seconds > 0, FALSE) AS connected,
         c.crm_entity_type_id, coalesce(c.crm_entity_id, 0) AS crm_entity_id, c.crm_activity_id,
-        coalesce(c.has_record, FALSE) AS recorded, coalesce(c.transcript_id, 0) > 0 AS transcribed
+        coalesce(c.has_record, FALSE) AS recorded, coalesce(c.transcript_id, 0) > 0 AS transcribed, c.tags
     FROM phone_calls AS c
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= {since} - INTERVAL '2 day' AND c.started_at < $now
@@ -56,7 +56,7 @@ SELECT l.id, coalesce(h.started_at, l.started_at) AS happened_at, l.manager_id, 
     coalesce(h.id, l.id) AS call_key, h.id IS NULL AS only_leg, coalesce(h.type_id, l.type_id) IN (1, 4) AS outgoing,
     coalesce(h.answered, l.connected) AS answered, coalesce(h.phone_key, l.phone_key) AS phone_key,
     coalesce(h.has_client, l.crm_entity_id > 0) AS has_client, l.crm_entity_type_id, l.crm_entity_id, l.crm_activity_id,
-    l.recorded, l.transcribed, l.vote
+    l.recorded, l.transcribed, l.vote, l.tags
 FROM legs AS l
 LEFT JOIN heads AS h ON h.call_id = l.call_id
 """

@@ -64,7 +64,8 @@ def _days(columns: Mapping[str, IntArray], calendars: Calendars, _options: KpiOp
 
 
 #: Legs of calls with what the client answered. ``method`` is the first that says anything: what people noted in the result
-#: field of the call's activity, else, for dials, the next move of the deals that were open when the call began.
+#: field of the call's activity, else the tags in the call's comment, else, for dials, the next move of the deals that were
+#: open when the call began. Where one call is noted both ways, the answer is no.
 CALL_ANSWERS = Fact(
     "kpi_call_answers",
     """
@@ -78,6 +79,12 @@ WITH noted AS (
         WHEN 'result_stream' THEN a.result_stream
     END AS VARCHAR)
     WHERE $answer_field IS NOT NULL
+    GROUP BY l.call_key
+), tagged AS (
+    SELECT l.call_key, min(CASE v.list WHEN 'positive_tags' THEN 'positive' ELSE 'negative' END) AS answer
+    FROM kpi_call_legs AS l
+    JOIN kpi_lists AS v ON v.list IN ('positive_tags', 'negative_tags') AND strpos(l.tags, ' ' || lower(v.text) || ' ') > 0
+    WHERE l.tags IS NOT NULL AND NOT EXISTS (SELECT 1 FROM noted AS n WHERE n.call_key = l.call_key)
     GROUP BY l.call_key
 ), dials AS (
     SELECT DISTINCT k.call_key, k.happened_at, k.entity_type_id, k.entity_id
@@ -139,10 +146,13 @@ WITH noted AS (
 ), answers AS (
     SELECT n.call_key, 'field' AS method, n.answer, CAST(NULL AS TIMESTAMPTZ) AS answered_at FROM noted AS n
     UNION ALL
+    SELECT t.call_key, 'tag', t.answer, CAST(NULL AS TIMESTAMPTZ) FROM tagged AS t
+    UNION ALL
     SELECT DISTINCT f.call_key, 'derived', n.answer, f.until_at
     FROM decisive AS f
     JOIN followed AS n ON n.call_key = f.call_key AND n.move_id = f.move_id
     WHERE n.answer IS NOT NULL AND NOT EXISTS (SELECT 1 FROM noted AS o WHERE o.call_key = f.call_key)
+      AND NOT EXISTS (SELECT 1 FROM tagged AS t WHERE t.call_key = f.call_key)
 )
 SELECT l.id, l.happened_at, l.manager_id, l.call_key, l.only_leg, a.method, a.answer,
     coalesce(a.answered_at, l.happened_at) AS answered_at
