@@ -481,13 +481,13 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     if isinstance(annotation, type) and issubclass(annotation, StrEnum):
         return _codes(annotation)
     if origin in {frozenset, tuple}:
-        return f"list of {_PLURAL[arguments[0]]}"
+        return f"list of {_PLURAL.get(arguments[0], 'tables')}"
     if origin is not None and issubclass(origin, Mapping):
         return "table"
     return _KINDS[annotation] + _bounds(metadata)
 
 
-_PLURAL: Mapping[Any, str] = {int: "ids", str: "texts"}
+_PLURAL: Mapping[Any, str] = {int: "ids", str: "texts", tuple[float, float]: "pairs of numbers"}
 _KINDS: Mapping[Any, str] = {
     bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path", date: "date",
     SecretStr: "text",
@@ -514,13 +514,25 @@ def _default(value: object) -> str:
             return _code(str(value).lower())
         case Mapping():
             return _code("{}")
-        case frozenset() | tuple():
-            return _code("[]")
-        case str() | Path():
-            quote = "'" if "\\" in str(value) else '"'
-            return _code(f"{quote}{value}{quote}")
+        case frozenset() | tuple() if len(value) > _LISTED:
+            return f"{len(value)} texts"
+        case frozenset():
+            return _code(f"[{', '.join(_toml(one) for one in sorted(value))}]")
+        case tuple():
+            return _code(f"[{', '.join(map(_toml, value))}]")
         case _:
-            return _code(str(value))
+            return _code(_toml(value))
+
+
+#: More values than these are only counted.
+_LISTED = 5
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str | Path):
+        quote = "'" if "\\" in str(value) else '"'
+        return f"{quote}{value}{quote}"
+    return str(value)
 
 
 # ---------------------------------------------------------------- the door
