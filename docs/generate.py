@@ -104,6 +104,7 @@ _CHAPTERS: Mapping[Chapter, Title] = {
     Chapter.RETENTION: Title("Удержание и ценность клиентов", "Retention and value of customers"),
     Chapter.QUALITY: Title("Качество данных", "Quality of data"),
     Chapter.FEEDBACK: Title("Обратная связь клиентов", "Feedback of customers"),
+    Chapter.HEALTH: Title("Состояние системы", "Technical health"),
 }
 
 _UNITS: Mapping[Unit, Title] = {
@@ -262,9 +263,10 @@ def _card(kpi: Kpi, language: Language) -> str:
         (said("окна", "windows"), _codes(window for window in WindowId if window in kpi.windows)),
         (said("разрезы", "cut by"), "; ".join(_cut(grain, language) for grain in kpi.grains)),
         (said("складывается", "adds up"), said("да", "yes") if kpi.adds_up else said("нет", "no")),
-        (said("нужны", "needs"), ", ".join(_FEEDS[feed].said(language) for feed in feeds)),
-        (said("ряды", "series"), _codes(family.name for family in kpi.families)),
+        (said("нужны", "needs"), ", ".join(_FEEDS[feed].said(language) for feed in feeds) or "-"),
     ]
+    if kpi.families:
+        rows.append((said("ряды", "series"), _codes(family.name for family in kpi.families)))
     return "\n\n".join(
         (
             f"### {kpi.id}",

@@ -397,8 +397,10 @@ def test_every_id_of_the_catalogue_gives_clean_names(program: Callable[[str], st
 # ---------------------------------------------------------------- declarations
 
 
-#: What cards ask for beside the ids of the index: buckets of a state, the mean beside a median, a wider base.
+#: What cards ask for beside the ids of the index: buckets of a state, the mean beside a median, a wider base; and the health
+#: rows, which have no metric families.
 VARIANTS = {
+    "company_working_now", "last_full_reconcile_seconds", "source_up", "sync_lag_seconds",
     "activities_planned_today_count", "activities_planned_undated_count", "call_conversion_ratio_mature",
     "dq_deals_without_amount_any_stage", "invoice_payment_lag_seconds_avg",
 }  # fmt: skip

@@ -11,6 +11,7 @@ from b24metrics.kpi import (
     discipline,
     efficiency,
     feedback,
+    health,
     invoices,
     planning,
     quality,
@@ -21,7 +22,7 @@ from b24metrics.kpi.model import Kpi
 
 _CHAPTERS = (
     volume.CHAPTER, planning.CHAPTER, telephony.CHAPTER, activity.CHAPTER, invoices.CHAPTER, discipline.CHAPTER,
-    conversion.CHAPTER, telephony.CONVERSION, efficiency.CHAPTER, quality.CHAPTER, feedback.CHAPTER,
+    conversion.CHAPTER, telephony.CONVERSION, efficiency.CHAPTER, quality.CHAPTER, health.CHAPTER, feedback.CHAPTER,
 )  # fmt: skip
 
 KPIS: Mapping[str, Kpi] = MappingProxyType({kpi.id: kpi for chapter in _CHAPTERS for kpi in chapter})

@@ -124,6 +124,7 @@ class Chapter(StrEnum):
     RETENTION = "F"
     QUALITY = "G"
     FEEDBACK = "H"
+    HEALTH = "+"  # beside the chapters
 
 
 class WindowId(StrEnum):
@@ -418,6 +419,7 @@ class Kpi:
         labels: label names beyond the grain: columns of the fact, or those of ``Derived.spread``.
         companions: the sizes that are published beside the value; None: those of the measure (``parts``).
         needs_input: kind of the numbers from outside (table ``inputs``) without which there is no sample at all.
+        live: the exporter tells it by itself at every scrape: there is no metric family of it here.
     """
 
     id: str
@@ -434,6 +436,7 @@ class Kpi:
     labels: tuple[str, ...] = ()
     companions: tuple[Part, ...] | None = None
     needs_input: str | None = None
+    live: bool = False
 
     @property
     def adds_up(self) -> bool:
@@ -472,6 +475,8 @@ class Kpi:
     @property
     def families(self) -> tuple[Family, ...]:
         """Every metric family of this KPI; the table in the module's docstring."""
+        if self.live:
+            return ()
         if self.adds_up:
             shown = [self._own]
             if MANAGER_PIPELINE in self.grains:
@@ -501,7 +506,7 @@ class Kpi:
     @property
     def has_own_family(self) -> bool:
         """Whether there is a family by own members: of the value, or of a ratio's parts."""
-        return self.adds_up or self._parts_add_up
+        return not self.live and (self.adds_up or self._parts_add_up)
 
     @property
     def _own(self) -> Grain:
