@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,9 @@ from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror.feeds import Attached, standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import Range
-from b24metrics.mirror.stores import Store
+from b24metrics.mirror.stores import DuckStore, Store
+from tests.mirror.conftest import Torn
+from tests.mirror.test_ledger import everything
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -181,6 +184,52 @@ def test_quotes_are_followed_from_their_first_sight(ledger: Ledger, store: Store
     assert [(1, NOON, None, "DRAFT"), (1, later, "DRAFT", "SENT")] == store.rows(
         "SELECT quote_id, changed_at, from_stage_id, to_stage_id FROM quote_moves ORDER BY changed_at"
     )
+
+
+# ---------------------------------------------------------------- all or nothing
+
+
+def changes(ledger: Ledger) -> Iterator[Callable[[], object]]:
+    """One write of every kind that observes something, after its first sight."""
+    later = NOON + MINUTE
+    deals = FEEDS["deals"]
+    attached = {feed.name: feed for feed in deals.owes}
+    ledger.keep_whole(FEEDS["currencies"], euro("95.5"), NOON)
+    ledger.keep_whole(FEEDS["users"], [people.User.read({"ID": "7", "UF_DEPARTMENT": [5]})], NOON)
+    look(ledger, "deals", deal(1, ASSIGNED_BY_ID="7", OPPORTUNITY="10"))
+    look(ledger, "quotes", billing.Quote.read({"ID": "1", "DATE_MODIFY": NOON.isoformat(), "STATUS_ID": "DRAFT"}))
+    won = deal(1, later, ASSIGNED_BY_ID="8", OPPORTUNITY="20", STAGE_SEMANTIC_ID="S")
+    sent = billing.Quote.read({"ID": "1", "DATE_MODIFY": later.isoformat(), "STATUS_ID": "SENT"})
+    rows = [billing.ProductRow.read({"ID": "4", "PRICE": 5}, owner_type_id=EntityType.DEAL, owner_id=1)]
+    feed = attached["product_rows"]
+    kind = feed.kind
+    assert isinstance(kind, Attached)
+    yield lambda: ledger.keep_round(deals, [won], 1, later, more=False)
+    yield lambda: ledger.keep_round(FEEDS["quotes"], [sent], 1, later, more=False)
+    yield lambda: ledger.keep_whole(FEEDS["users"], [people.User.read({"ID": "7", "UF_DEPARTMENT": [6]})], later)
+    yield lambda: ledger.keep_whole(FEEDS["currencies"], euro("97"), later)
+    yield lambda: ledger.keep_attached(feed, kind, {1: rows}, {1: 1}, later)
+
+
+@pytest.mark.parametrize("after", range(0, 24, 2))
+def test_a_torn_change_leaves_nothing_behind(either: Store, after: int) -> None:
+    """Whatever statement fails: row, change, closing, list of owners and cursor are written together or not at all."""
+    store = Torn(either, RuntimeError("torn"))
+    for write in changes(Ledger(store, "p")):
+        before = everything(store)
+        store.left = after
+        try:
+            write()
+        except RuntimeError:
+            store.left = None
+            assert before == everything(store)
+            write()
+        store.left = None
+
+    whole = DuckStore()
+    for write in changes(Ledger(whole, "p")):
+        write()
+    assert everything(whole) == everything(store)
 
 
 # ---------------------------------------------------------------- people and money
