@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from b24metrics.crm import activities, directories, people, sales
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror import schema
-from b24metrics.mirror.feeds import Unread, standard
+from b24metrics.mirror.feeds import Feed, Unread, standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.stores import DuckStore, Store
@@ -86,7 +87,7 @@ def test_a_torn_stretch_leaves_nothing_behind(either: Store, after: int) -> None
     """Whatever statement of a transaction fails, rows, bindings, observations and cursor stay as they were together."""
     store = Torn(either, RuntimeError("torn"))
     ledger = Ledger(store, "p")
-    works = [
+    works: list[tuple[Feed, Range, Sequence[Any]]] = [
         (FEEDS["deals"], Range("deals", 1, 9, 0, 5), [deal(1, STAGE_SEMANTIC_ID="S"), Unread("2", "bad")]),
         (FEEDS["activities"], Range("activities", 1, 9, 0, 5), [activity(1, 7, 8)]),
     ]
@@ -281,8 +282,8 @@ def test_a_reopened_deal_is_observed_anew(ledger: Ledger, store: Store) -> None:
     feed = FEEDS["deals"]
     ledger.begin(feed, NOON, None, [])
     seen = []
-    for minute, (meaning, owner) in enumerate([("S", 7), ("P", 7), ("S", 8), ("F", 9)]):
-        at = NOON + timedelta(minutes=minute)
+    for minutes, (meaning, owner) in enumerate([("S", 7), ("P", 7), ("S", 8), ("F", 9)]):
+        at = NOON + timedelta(minutes=minutes)
         ledger.keep_round(
             feed, [deal(1, STAGE_SEMANTIC_ID=meaning, ASSIGNED_BY_ID=str(owner))], 1, at, more=False
         )  # fmt: skip
@@ -343,7 +344,7 @@ def test_a_deal_won_again_between_two_looks_is_observed_anew(
             )
             for when, meaning in history
         ]  # fmt: skip
-        pages = [(moves, came), (deals, [one])]
+        pages: list[tuple[Feed, Sequence[Any]]] = [(moves, came), (deals, [one])]
         for feed, records in pages if moves_first else reversed(pages):
             ledger.keep_round(feed, records, 1, at, more=False)
         ledger.keep_round(deals, [one], 1, at, more=False)  # the overlap of the next round
@@ -370,8 +371,8 @@ def test_a_completion_is_dated_by_the_change_that_showed_it(ledger: Ledger, stor
     feed = FEEDS["activities"]
     ledger.begin(feed, NOON, None, [])
     seen = []
-    for minute, completed in enumerate(["N", "Y", "Y", "N", "Y"]):
-        changed = NOON + timedelta(minutes=minute)
+    for minutes, completed in enumerate(["N", "Y", "Y", "N", "Y"]):
+        changed = NOON + timedelta(minutes=minutes)
         one = activity(1, 7, COMPLETED=completed, LAST_UPDATED=changed.isoformat())
         ledger.keep_round(feed, [one], 1, changed + timedelta(hours=1), more=False)
         seen.append(store.rows("SELECT completed_at FROM activities")[0][0])
