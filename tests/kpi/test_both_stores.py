@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from b24metrics.kpi import KPIS, Grain, KpiOptions, Sample, Snapshot, evaluate, explain
+from b24metrics.kpi import KPIS, KpiOptions, Sample, Snapshot, evaluate, explain
 from b24metrics.mirror.stores import DuckStore, Store, open_store
 from tests.kpi import company_t1
 from tests.kpi.small import NOW, OFFICE, PORTAL, Company, at
@@ -74,24 +74,26 @@ def test_every_id_has_the_same_samples_on_t1(both: tuple[Snapshot, Snapshot], kp
 def test_every_id_is_explained_by_the_same_records(
     t1: DuckStore, shared_t1: Store, both: tuple[Snapshot, Snapshot], kpi: str
 ) -> None:
-    """The records behind the company's number and behind the first manager's, with their contributions."""
-    chosen: dict[Grain, Sample] = {}
-    for sample in both[0].samples:
-        if sample.kpi.id == kpi and sample.value and len(sample.grain.axes) < 2:
-            chosen.setdefault(sample.grain, sample)
-    for sample in chosen.values():
-        in_file, shared = (
-            explain(
-                store, company_t1.PORTAL, sample.kpi, sample.window, sample.grain, sample.labels,
-                now=company_t1.NOW, options=company_t1.OPTIONS,
-            )
-            for store in (t1, shared_t1)
-        )  # fmt: skip
-        assert in_file == shared, sample
+    """The records behind one of its numbers (each id at another cut), with their contributions."""
+    told = [s for s in both[0].samples if s.kpi.id == kpi and s.value and len(s.grain.axes) < 2]
+    if not told:
+        assert all(not s.value for s in both[1].samples if s.kpi.id == kpi and len(s.grain.axes) < 2)
+        return
+    sample = told[list(KPIS).index(kpi) % len(told)]
+
+    in_file, shared = (
+        explain(
+            store, company_t1.PORTAL, sample.kpi, sample.window, sample.grain, sample.labels,
+            now=company_t1.NOW, options=company_t1.OPTIONS,
+        )
+        for store in (t1, shared_t1)
+    )  # fmt: skip
+
+    assert in_file == shared, sample
 
 
 @settings(
-    max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate],
 )  # fmt: skip
 @given(company=companies(), now=st.sampled_from([NOW, at("04-01 00:00")]))
