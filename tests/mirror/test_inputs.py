@@ -15,6 +15,7 @@ from b24metrics.errors import ConfigError
 from b24metrics.mirror import schema
 from b24metrics.mirror.inputs import FORMS, UNDATED, Input, load_inputs, read_inputs
 from b24metrics.mirror.stores import DuckStore
+from tests.conftest import ROOT
 
 MARCH = date(2026, 3, 1)
 
@@ -109,6 +110,21 @@ def test_a_toml_file_holds_several_kinds(tmp_path: Path) -> None:
         "costs": [Input("costs", "M", 101, MARCH, "", Decimal("120000.5"))],
     } == read_inputs(path)
     assert {"costs"} == set(read_inputs(path, "costs"))
+
+
+def test_the_guide_shows_files_that_are_read(tmp_path: Path) -> None:
+    """Every kind has a section with an example, and TOML one of its own."""
+    sections = (ROOT / "docs" / "inputs.md").read_text(encoding="utf-8").split("\n## ")
+    examples = {
+        one.split("\n")[0]: one.split("```text\n")[1].split("```")[0]
+        for one in sections
+        if "```text" in one and one[0] != "#"
+    }
+
+    assert {*FORMS, "TOML"} == examples.keys()
+    for kind in FORMS:
+        assert read_inputs(written(tmp_path, examples[kind]), kind)[kind]
+    assert {"visits", "costs"} == read_inputs(written(tmp_path, examples["TOML"], "a.toml")).keys()
 
 
 @pytest.mark.parametrize(
