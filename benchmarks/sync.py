@@ -140,7 +140,7 @@ def requests(rows: int) -> bool:
         print(f"  {name}: {copied:,} rows in {took:.0f} s, errors {report.errors or 'none'}")
         # Two in a hundred; what begins and ends a copy, and six ranges, weigh more where there is little to copy.
         good += [
-            told("requests", cost.requests, max(1.02 * least, least + 8)),
+            told("requests", cost.requests, 1.02 * least if least >= 400 else least + 12),
             told("commands", cost.commands, max(1.02 * copied / 50, copied / 50 + 400)),
             told("refusals", cost.rate + cost.time, 0),
         ]

@@ -133,6 +133,7 @@ async def _source(job: Job, settings: Settings, address: Webhook | None, board: 
             clock=job.clock,
             on_progress=source.progress,
             zone=settings.reporting.zone,
+            sweeps=settings.mirror.sweeps(),
             lease_seconds=max(LEASE_SECONDS, 2 * settings.exporter.interval_seconds),
         )
         try:

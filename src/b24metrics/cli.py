@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -36,6 +37,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+
+_OLD = 900.0  # seconds after which nobody seems to be at work
 
 PortalName = Annotated[
     str | None, typer.Option(help="Which portal, where the mirror holds several: its host.", show_default=False)
@@ -130,6 +133,7 @@ def sync(
 async def _sync(settings: Settings, interval: float | None) -> Report:
     from b24metrics import console
     from b24metrics.mirror.feeds import standard
+    from b24metrics.mirror.forecast import budgets_of
     from b24metrics.mirror.plans import load_plans, read_plans
     from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import Sync
@@ -149,6 +153,7 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
                     clock=clock,
                     on_progress=meter,
                     zone=settings.reporting.zone,
+                    sweeps=settings.mirror.sweeps(),
                 )
                 report = await _when_possible(syncing.catch_up, interval, clock)
             if settings.plans_file is not None:
@@ -156,12 +161,24 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
             while interval is not None:
                 started = clock.monotonic()
                 report = await _when_possible(syncing.round, interval, clock)
-                written = ", ".join(f"{feed} {rows}" for feed, rows in report.rows.items() if rows)
-                console.say(f"{report.at:%H:%M:%S}  {written or 'nothing new'}")
+                console.say(f"{report.at:%H:%M:%S}  {_news(report)}  ({console.budgets(budgets_of(portal.gate))})")
                 await clock.asleep(max(1.0, interval - (clock.monotonic() - started)))
             return report
     finally:
         store.close()
+
+
+def _news(report: Report) -> str:
+    """What a round has brought, in one line."""
+    found = (
+        ("", {feed: rows for feed, rows in report.rows.items() if rows}),
+        ("deleted: ", report.buried),
+        ("was missing here: ", report.healed),
+    )
+    told = [
+        f"{what}{', '.join(f'{feed} {count}' for feed, count in counts.items())}" for what, counts in found if counts
+    ]
+    return "; ".join(told) or "nothing new"
 
 
 async def _when_possible(work: Callable[[], Awaitable[Report]], interval: float | None, clock: SystemClock) -> Report:
@@ -195,15 +212,43 @@ def status(config: ConfigFile = None, mirror: MirrorFile = None, portal: PortalN
             console.grouped(one.rows),
             "complete" if one.backfilled else f"about {console.grouped(one.pending)} to go",
             "never" if one.age_seconds is None else f"{console.duration(one.age_seconds)} ago",
-            one.error or "",
+            _compared(one),
+            one.error or one.doubt or "",
         )
         for one in found
     ]
     console.table(
-        f"{settings.mirror.shown}: {name}", ("entity", "rows", "past", "in step", "trouble"), rows, right=(1,)
+        f"{settings.mirror.shown}: {name}",
+        ("entity", "rows", "past", "in step", "compared", "trouble"),
+        rows,
+        right=(1,),
     )
+    console.say(next_step(found))
     if kept is not None:
         console.say(f"{name} is kept by {kept.holder} until {kept.until:%H:%M:%S} UTC, unless it renews its lease.")
+
+
+def _compared(one: FeedStatus) -> str:
+    """When all ids were last compared with the portal's, and what such comparisons have found."""
+    if one.reconciled_at is None:
+        return ""
+    found = [f"{count} {what}" for count, what in ((one.buried, "deleted"), (one.healed, "were missing")) if count]
+    return ", ".join([f"{one.reconciled_at:%d.%m. %H:%M} UTC", *found])
+
+
+def next_step(found: Sequence[FeedStatus]) -> str:
+    """What to do now, in one sentence."""
+    if any(one.error for one in found):
+        return "Mend what stands under trouble; everything else goes on meanwhile."
+    pending = sum(one.pending for one in found if not one.backfilled)
+    if pending or not any(one.backfilled for one in found):
+        return "The past is not copied yet: b24metrics sync goes on where it stood."
+    latest = min((one.age_seconds for one in found if one.age_seconds is not None), default=math.inf)
+    if latest > _OLD:
+        return "Nobody keeps the mirror in step: start b24metrics sync, or the exporter."
+    if any(one.doubt for one in found):
+        return "Look whether the webhook's owner still sees what stands under trouble."
+    return "All is well: nothing is to be done."
 
 
 def _status(settings: Settings, wanted: str | None) -> tuple[str, Sequence[FeedStatus], Keeper | None]:

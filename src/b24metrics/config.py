@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -48,7 +48,7 @@ from b24metrics.kpi.options import (
     ScorecardOptions,
     SegmentBy,
 )
-from b24metrics.mirror.options import PHONE_PATTERN, MirrorOptions
+from b24metrics.mirror.options import PHONE_PATTERN, MirrorOptions, SweepOptions
 from b24metrics.mirror.place import is_address, shown
 from b24metrics.portal.address import Secret, Webhook
 from b24metrics.worktime import Calendars
@@ -179,6 +179,31 @@ class MirrorSettings(_Section):
     schedules: tuple[int, ...] = Field(
         default=(), description="ids of work schedules to copy; they show in the address of their pages in the portal"
     )
+
+    compare_newest_minutes: int = Field(
+        default=60,
+        ge=0,
+        description="how often the newest records are counted against the portal's, to find deletions; 0: never",
+    )
+    compare_all_hours: int = Field(
+        default=24, ge=1, description="how often all of them are, at night where that is possible"
+    )
+    believed_share: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="when a larger share of an entity is gone at once, it is not taken for deleted before a second look "
+        "by an administrator's webhook",
+    )
+
+    def sweeps(self) -> SweepOptions:
+        """When the search for deletions takes place."""
+        return SweepOptions(
+            newest_every=timedelta(minutes=self.compare_newest_minutes),
+            newest_rows=2000 if self.compare_newest_minutes else 0,
+            whole_every=timedelta(hours=self.compare_all_hours),
+            believed_share=self.believed_share,
+        )
 
     def options(self) -> MirrorOptions:
         """What the mirror wants to know.

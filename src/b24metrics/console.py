@@ -31,6 +31,7 @@ from b24metrics.clock import Clock, SystemClock
 from b24metrics.errors import B24Error, ConfigError
 
 if TYPE_CHECKING:  # commands that need no mirror must not ask for its database
+    from b24metrics.mirror.forecast import Budgets
     from b24metrics.mirror.sync import Progress as Stretch
 
 T = TypeVar("T")
@@ -118,16 +119,32 @@ def backfill_meter(clock: Clock | None = None) -> Iterator[Callable[[Stretch], N
         task = bar.add_task("copying", total=None, pace="")
 
         def show(stretch: Stretch) -> None:
-            pace = f"{grouped(stretch.rows_per_second)} rows/s, {duration(stretch.eta_seconds)} left"
             bar.update(
                 task,
                 description=f"copying {stretch.feed}",
                 total=max(stretch.all_expected, stretch.all_rows),
                 completed=stretch.all_rows,
-                pace=pace,
+                pace=_pace(stretch),
             )
 
         yield show
+
+
+def _pace(stretch: Stretch) -> str:
+    """Rows per second, what the budgets say, and when it will be done."""
+    pace = f"{grouped(stretch.rows_per_second)} rows/s, {duration(stretch.eta_seconds)} left"
+    spent = budgets(stretch.budgets)
+    return f"{pace}; {spent}" if spent else pace
+
+
+def budgets(state: Budgets) -> str:
+    """How much of a portal's limits is in use: ``requests 12 %, crm.deal.list 96 of 480 s``."""
+    told = [] if state.requests is None else [f"requests {state.requests:.0%}".replace("%", " %")]
+    if state.method is not None:
+        told.append(f"{state.method} {state.seconds:.0f} of {state.limit:.0f} s")
+    if state.rests >= 1:
+        told.append(f"resting {duration(state.rests)}")
+    return ", ".join(told)
 
 
 def _lines(clock: Clock) -> Callable[[Stretch], None]:
@@ -140,7 +157,7 @@ def _lines(clock: Clock) -> Callable[[Stretch], None]:
             said_at = now
             err.print(
                 f"copied {grouped(stretch.all_rows)} of about {grouped(stretch.all_expected)} rows "
-                f"({stretch.feed}), {grouped(stretch.rows_per_second)} rows/s, {duration(stretch.eta_seconds)} left",
+                f"({stretch.feed}), {_pace(stretch)}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,

@@ -17,8 +17,8 @@ from b24metrics.clock import HandClock
 from b24metrics.errors import UnwritableMirror
 from b24metrics.mirror.desk import Report
 from b24metrics.mirror.feeds import Feed, standard
+from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.stores import DuckStore, Store
-from b24metrics.mirror.sweep import SweepOptions
 from b24metrics.mirror.sync import FeedStatus, status
 from b24metrics.sim.accounts import Sight, Webhook
 from b24metrics.sim.core import PracticePortal

@@ -260,7 +260,9 @@ class _Work:
         rows = left(self.range)
         if rows < BATCHFUL:
             rows = rows * 5 // 4 + 2 * PAGE
-        return min(BATCHFUL, ids, max(rows, 2 * self.last_size))
+        if self.last_size < BATCHFUL:  # less than a full request was asked for, and it was not the end
+            rows = max(rows, 2 * self.last_size)
+        return min(BATCHFUL, ids, rows)
 
 
 class _Board:

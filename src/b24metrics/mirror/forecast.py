@@ -33,6 +33,11 @@ class Budgets:
     rests: float = 0.0
 
 
+def budgets_of(gate: Gate) -> Budgets:
+    """The budgets now: of all methods, the one whose time is most used."""
+    return forecast({method.method: 1 for method in gate.stats().methods}, gate)[0]
+
+
 def forecast(pending: Mapping[str, int], gate: Gate) -> tuple[Budgets, float]:
     """The budgets now, and the least number of seconds in which they allow to copy ``pending`` (method → rows)."""
     stats = gate.stats()

@@ -52,3 +52,26 @@ class MirrorOptions:
     def fields_of(self, kind: str) -> tuple[str, ...]:
         """User fields to keep of a kind of object."""
         return tuple(self.user_fields.get(kind, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOptions:
+    """When and how the portal's ids are compared with the mirror's.
+
+    Attributes:
+        newest_every, newest_rows: how often the newest records of each feed are compared, and how many; 0: never.
+        whole_every: how often everything is, preferably in the hours ``night`` (half-open) of the portal's zone.
+        cell_rows: records that are counted at once. counts: counts that one step asks for while people work.
+        believed_rows, believed_share: when more than both of what was compared is gone, it is not believed at once.
+        confirmed_after: least time until a second look may confirm it.
+    """
+
+    newest_every: timedelta = timedelta(hours=1)
+    newest_rows: int = 2000
+    whole_every: timedelta = timedelta(hours=24)
+    night: tuple[int, int] = (1, 5)
+    cell_rows: int = 25_000
+    counts: int = 20
+    believed_rows: int = 50
+    believed_share: float = 0.02
+    confirmed_after: timedelta = timedelta(hours=12)

@@ -33,6 +33,7 @@ from b24metrics.mirror import schema
 from b24metrics.mirror.census import Cell, Census, Standing
 from b24metrics.mirror.desk import Desk, Run
 from b24metrics.mirror.feeds import Feed, Unread, tolerant
+from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.ranges import BATCHFUL
 from b24metrics.portal.dialects import PAGE, count_request, dialect_of, page_request, row_id
 from b24metrics.portal.limits import Lane
@@ -44,29 +45,6 @@ _FEW = PAGE - 1
 """So many ids fit on a page that proves its own end."""
 _PARTS = 8  # at most, into which a range is divided at once
 _PATIENCE = 5.0  # seconds that a step may wait for a budget
-
-
-@dataclass(frozen=True, slots=True)
-class SweepOptions:
-    """When and how the portal's ids are compared with the mirror's.
-
-    Attributes:
-        newest_every, newest_rows: how often the newest records of each feed are compared, and how many; 0: never.
-        whole_every: how often everything is, preferably in the hours ``night`` (half-open) of the portal's zone.
-        cell_rows: records that are counted at once. counts: counts that one step asks for while people work.
-        believed_rows, believed_share: when more than both of what was compared is gone, it is not believed at once.
-        confirmed_after: least time until a second look may confirm it.
-    """
-
-    newest_every: timedelta = timedelta(hours=1)
-    newest_rows: int = 2000
-    whole_every: timedelta = timedelta(hours=24)
-    night: tuple[int, int] = (1, 5)
-    cell_rows: int = 25_000
-    counts: int = 20
-    believed_rows: int = 50
-    believed_share: float = 0.02
-    confirmed_after: timedelta = timedelta(hours=12)
 
 
 @dataclass(slots=True)

@@ -25,10 +25,11 @@ from b24metrics.mirror.desk import Client, Desk, Report, Run
 from b24metrics.mirror.feeds import Feed, Reloaded, standard
 from b24metrics.mirror.lease import LEASE_SECONDS, Lease
 from b24metrics.mirror.ledger import Ledger, State
+from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.ranges import STREAMS, left
 from b24metrics.mirror.rounds import Rounds
 from b24metrics.mirror.stores import Store
-from b24metrics.mirror.sweep import Findings, Sweep, SweepOptions
+from b24metrics.mirror.sweep import Findings, Sweep
 
 __all__ = ["FeedStatus", "Progress", "Report", "Sync", "status", "which_portal"]
 
