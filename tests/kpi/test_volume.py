@@ -481,7 +481,7 @@ def test_segments_by_whatever_is_configured(store: DuckStore) -> None:
 
 
 def frozen(
-    company: Company, kpi_id: str, level: str, subject: int, value: float, month: date, when: datetime = NOW
+    company: Company, kpi_id: str, level: str, subject: int, value: float | None, month: date, when: datetime = NOW
 ) -> None:
     company.add(
         schema.FROZEN_VALUES, kpi_id=kpi_id, level=level, subject_id=subject, month=month, value=value, frozen_at=when
@@ -511,6 +511,14 @@ def test_what_is_frozen_later_is_not_known_yet(store: DuckStore) -> None:
     """As of an earlier instant there was nothing to drift from."""
     company = Company().staff()
     frozen(company, "revenue_won", "T", 0, 200, FEBRUARY, at("03-14 12:01"))
+
+    assert None is measured(store, company).value(KPIS["frozen_drift_amount"], PREV)
+
+
+def test_a_month_that_was_closed_without_a_value_has_none(store: DuckStore) -> None:
+    """The company's row says that the month is done, and nothing else."""
+    company = Company().staff()
+    frozen(company, "revenue_won", "T", 0, None, FEBRUARY)
 
     assert None is measured(store, company).value(KPIS["frozen_drift_amount"], PREV)
 
