@@ -151,6 +151,7 @@ _AXES: Mapping[Axis, Title] = {
     Axis.STAGE: Title("этап", "stage"),
     Axis.SOURCE: Title("источник", "source"),
     Axis.CURRENCY: Title("валюта сделки", "currency of the deal"),
+    Axis.LINE: Title("телефонная линия", "telephone line"),
 }
 
 #: What a fact reads → entities of the mirror, as `b24metrics status` names them.

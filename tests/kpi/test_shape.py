@@ -18,6 +18,7 @@ from b24metrics.kpi.facts.deals import CLOSED_DEALS, OPEN_DEALS
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.requests import REQUESTS
 from b24metrics.kpi.model import (
+    LINE,
     Computed,
     Derived,
     Mean,
@@ -445,3 +446,17 @@ def test_numbers_from_outside_must_have_been_loaded(store: DuckStore) -> None:
 
     assert ((), {"x": ("inputs.visits",)}) == (without.samples, dict(without.absent))
     assert (0, {}) == (loaded.value(kpi, MTD), dict(loaded.absent))
+
+
+def test_calls_may_be_cut_by_line(store: DuckStore) -> None:
+    """Lines that had calls, each with its records; a call without one is one of no line."""
+    company = Company().staff()
+    for line in ("sip1", "sip1", "sip2", None):
+        company.call(at("03-14 10:00"), line=line)
+    company.pour(store)
+    kpi = declared("x", Number(CALLS), "M L T", TODAY)
+    found = evaluate(store, PORTAL, [kpi], now=NOW)
+
+    assert {"sip1": 2, "sip2": 1, "(none)": 1} == {s.labels["line"]: s.value for s in found.of(kpi, LINE)}
+    assert ("b24_line_x", ("line", "window")) == (kpi.family(LINE).name, kpi.family(LINE).labels)
+    assert 2 == len(explain(store, PORTAL, kpi, TODAY, LINE, {"line": "sip1"}, now=NOW))

@@ -41,6 +41,7 @@ AXIS_COLUMNS = {
     Axis.STAGE: ("pipeline_id", "stage_id"),
     Axis.SOURCE: ("source_id",),
     Axis.CURRENCY: ("currency",),
+    Axis.LINE: ("line",),
 }
 
 

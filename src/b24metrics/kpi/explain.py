@@ -160,6 +160,8 @@ class _Cut:
                     wanted["c.source_id"] = self.labels["source_id"]
                 case Axis.CURRENCY:
                     wanted["c.currency"] = self.labels["currency"]
+                case Axis.LINE:
+                    wanted["c.line"] = self.labels["line"]
         wanted |= {f"c.{name}": self.labels[name] for name in self.names}
         return [f"coalesce(CAST({column} AS VARCHAR), '{NONE}') = ?" for column in wanted], list(wanted.values())
 

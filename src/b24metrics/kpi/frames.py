@@ -3,7 +3,7 @@
 Laws: one frame per cut: windows × keys, known combinations first; counts and sums of nothing are 0, everything else of
 nothing is NaN; who gets a row is decided here (catalogue §19 "People, scope, records"):
 every active manager and every department of the scope, known pipelines and stages always; a dismissed manager where the
-value is not 0; sources, currencies and labels beyond the grain where there are records.
+value is not 0; sources, currencies, lines and labels beyond the grain where there are records.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ class Aside:
     of: RowMeasure
     part: Part
 
+
+_SPARSE = frozenset({Axis.SOURCE, Axis.CURRENCY, Axis.LINE})
 
 Column: TypeAlias = Atom | RowMeasure | Aside
 
@@ -71,7 +73,7 @@ class Places:
                 yield from ((pipeline.id,) for pipeline in self.directory.pipelines)
             case Axis.STAGE:
                 yield from ((stage.pipeline_id, stage.id) for stage in self.directory.stages if stage.semantics == "P")
-            case Axis.SOURCE | Axis.CURRENCY:
+            case Axis.SOURCE | Axis.CURRENCY | Axis.LINE:
                 return
 
     def row(self, cut: Cut, key: Key) -> Row:
@@ -83,7 +85,7 @@ class Places:
             active = self._active.get(values["manager_id"])
             if not active:
                 return Row.NEVER if active is None else Row.NOT_ZERO
-        sparse = cut.labels or Axis.SOURCE in cut.grain or Axis.CURRENCY in cut.grain
+        sparse = cut.labels or any(axis in _SPARSE for axis in cut.grain.axes)
         return Row.WITH_RECORDS if sparse else Row.ALWAYS
 
     @cached_property

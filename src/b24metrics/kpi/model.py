@@ -4,8 +4,9 @@ Laws: a declaration computes nothing and opens nothing; window and grain are add
 mean or quantile has no value, never 0 and never NaN; metric names are made in this file and nowhere else.
 
 Grains. One letter per axis: M manager, D department with its sub-departments, P pipeline, S stage, R source,
-C currency, T the company (no axis). O is the department's *own members* only: it is never written in a declaration, the
-evaluator adds it for the exporter, because own members never overlap, so that a sum over them is right.
+C currency, L telephone line of the portal, T the company (no axis). O is the department's *own members* only: it is never
+written in a declaration, the evaluator adds it for the exporter, because own members never overlap, so that a sum over
+them is right.
 
 Which metric family carries what (``families`` below; every family has the label ``window``):
 
@@ -169,6 +170,7 @@ class Axis(StrEnum):
     STAGE = "S"
     SOURCE = "R"
     CURRENCY = "C"
+    LINE = "L"
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -184,6 +186,7 @@ _AXIS_LABELS: Mapping[Axis, tuple[str, ...]] = {
     Axis.STAGE: ("pipeline_id", "stage_id"),
     Axis.SOURCE: ("source_id",),
     Axis.CURRENCY: ("currency",),
+    Axis.LINE: ("line",),
 }
 _AXIS_WORDS: Mapping[Axis, str] = {
     Axis.MANAGER: "manager",
@@ -192,6 +195,7 @@ _AXIS_WORDS: Mapping[Axis, str] = {
     Axis.STAGE: "stage",
     Axis.SOURCE: "source",
     Axis.CURRENCY: "currency",
+    Axis.LINE: "line",
 }
 
 #: The department id of records whose manager is outside the sales scope, or who have no manager (grain O).
@@ -240,6 +244,7 @@ PIPELINE = Grain((Axis.PIPELINE,))
 STAGE = Grain((Axis.STAGE,))
 SOURCE = Grain((Axis.SOURCE,))
 CURRENCY = Grain((Axis.CURRENCY,))
+LINE = Grain((Axis.LINE,))
 MANAGER_PIPELINE = Grain((Axis.MANAGER, Axis.PIPELINE))
 OWN = Grain((Axis.OWN,))
 OWN_PIPELINE = Grain((Axis.OWN, Axis.PIPELINE))
@@ -483,7 +488,7 @@ class Kpi:
                 shown.append(MANAGER_PIPELINE)
             elif MANAGER in self.grains:
                 shown.append(MANAGER)
-            shown += [grain for grain in self.grains if grain in {DEPARTMENT, SOURCE, STAGE, CURRENCY}]
+            shown += [grain for grain in self.grains if grain in {DEPARTMENT, SOURCE, STAGE, CURRENCY, LINE}]
             return tuple(Family(self, grain, Part.VALUE) for grain in shown)
         ready = tuple(Family(self, grain, part) for grain in self.grains for part in (Part.VALUE, *self.parts))
         parts = tuple(Family(self, self._own, part) for part in self.parts) if self._parts_add_up else ()
@@ -582,6 +587,7 @@ _SCOPES: Mapping[Axis | None, Title] = {
     Axis.STAGE: Title("этап", "stage"),
     Axis.SOURCE: Title("источник", "source"),
     Axis.CURRENCY: Title("валюта сделки", "native currency"),
+    Axis.LINE: Title("телефонная линия", "telephone line"),
 }
 _CACHED = Title("Считается раз за цикл обновления.", "Computed once per refresh round.")
 
