@@ -24,9 +24,7 @@ PORTAL = "t1"
 ZONE = ZoneInfo("Europe/Moscow")
 NOW = datetime(2025, 3, 14, 12, tzinfo=ZONE)
 CALENDAR = WorkCalendar.simple("Europe/Moscow", {"mon-fri": ["09:00-18:00"]})
-OPTIONS = KpiOptions(
-    sales_departments=frozenset({10}), calendar=CALENDAR, loss_reason_field="UF_CRM_LOSS_REASON"
-)
+OPTIONS = KpiOptions(sales_departments=frozenset({10}), calendar=CALENDAR, loss_reason_field="UF_CRM_LOSS_REASON")
 
 ROBOT = 1
 FEEDS = (
@@ -219,16 +217,14 @@ def load(store: Store) -> None:
         ],
         schema.PIPELINES: [{**of, "entity_type_id": 2, "id": 0, "name": "Sales", "sort": 10, "is_default": True}],
         schema.STATUSES: [
-            {**of, "directory": "DEAL_STAGE", "status_id": stage, "name": stage.title(), "sort": 10 * n,
-             "semantics": semantics, "entity_type_id": 2, "pipeline_id": 0}
-            for n, (stage, semantics) in enumerate(_STAGES.items(), start=1)
-        ] + [
-            {**of, "directory": "SOURCE", "status_id": source, "name": source.title(), "sort": n}
-            for n, source in enumerate(("CALL", "WEB"))
-        ] + [
-            {**of, "directory": "SMART_INVOICE_STAGE_1", "status_id": stage, "name": stage, "sort": n,
-             "semantics": semantics, "entity_type_id": 31, "pipeline_id": 1}
-            for n, (stage, semantics) in enumerate(_INVOICE_STAGES.items(), start=1)
+            *({**of, "directory": "DEAL_STAGE", "status_id": stage, "name": stage.title(), "sort": 10 * n,
+                "semantics": semantics, "entity_type_id": 2, "pipeline_id": 0}
+                for n, (stage, semantics) in enumerate(_STAGES.items(), start=1)),
+            *({**of, "directory": "SOURCE", "status_id": source, "name": source.title(), "sort": n}
+                for n, source in enumerate(("CALL", "WEB"))),
+            *({**of, "directory": "SMART_INVOICE_STAGE_1", "status_id": stage, "name": stage, "sort": n,
+                "semantics": semantics, "entity_type_id": 31, "pipeline_id": 1}
+                for n, (stage, semantics) in enumerate(_INVOICE_STAGES.items(), start=1)),
         ],
         schema.CURRENCIES: [
             {**of, "id": "RUB", "rate": Decimal(1), "rate_count": 1, "is_base": True},

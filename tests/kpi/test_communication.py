@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from b24metrics.kpi import DEPARTMENT, KPIS, MANAGER, Grain, Snapshot, WindowId, evaluate, explain
+from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Grain, Snapshot, WindowId, evaluate, explain
 from b24metrics.kpi.model import PIPELINE, SOURCE
 from b24metrics.kpi.options import ActivityKind, KpiOptions, LeadMode, QuoteSource
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi import company_t1, small
-from tests.kpi.small import NOW, PORTAL, Company, at
+from tests.kpi.small import NOW, PORTAL, Company, Row, at
 
 IDS = (
     "meetings_held_count", "meetings_planned_count", "meeting_show_rate", "emails_sent_count", "emails_received_count",
@@ -32,23 +32,23 @@ measured = partial(small.measured, kpis=IDS)
 
 
 def value(
-    snapshot: Snapshot, kpi: str, window: WindowId = TODAY, grain: Grain | None = None, **labels: str
+    snapshot: Snapshot, kpi: str, window: WindowId = TODAY, grain: Grain = COMPANY, **labels: str
 ) -> float | None:
-    return snapshot.value(KPIS[kpi], window, *([grain] if grain else []), **labels)
+    return snapshot.value(KPIS[kpi], window, grain, **labels)
 
 
 def meeting(company: Company, deal: int | None = None, **facts: Any) -> int:
-    common = {"type_id": 1, "provider_id": "CRM_MEETING", "direction": 0, "created_at": at("03-10 10:00")}
+    common: Row = {"type_id": 1, "provider_id": "CRM_MEETING", "direction": 0, "created_at": at("03-10 10:00")}
     return company.activity(deal, **(common | {"starts_at": at("03-14 10:00")} | facts))
 
 
 def chat(company: Company, **facts: Any) -> int:
-    common = {"type_id": 6, "provider_id": "IMOPENLINES_SESSION", "direction": 1, "created_at": at("03-14 09:00")}
+    common: Row = {"type_id": 6, "provider_id": "IMOPENLINES_SESSION", "direction": 1, "created_at": at("03-14 09:00")}
     return company.activity(**(common | {"starts_at": at("03-14 09:00")} | facts))
 
 
 def planned(company: Company, deal: int | None = None, **facts: Any) -> int:
-    common = {
+    common: Row = {
         "type_id": 6,
         "provider_id": "CRM_TODO",
         "direction": 0,
@@ -176,7 +176,7 @@ def test_what_is_a_meeting(store: DuckStore, facts: dict[str, Any], held: int, a
 def test_messages_of_the_cards(store: DuckStore) -> None:
     """3 letters out, 1 in; 3 chats; 2 meetings; 11 calls: 19 communications, and an SMS makes 20."""
     company = Company().staff()
-    today = {"created_at": at("03-14 10:00")}
+    today: Row = {"created_at": at("03-14 10:00")}
     for direction in (2, 2, 2, 1):
         company.activity(direction=direction, **today)
     company.activity(provider_id="CRM_SENDER", **today)
@@ -214,7 +214,7 @@ def test_a_chat_counts_when_it_began(store: DuckStore) -> None:
 def test_tasks_of_the_card(store: DuckStore) -> None:
     """Three tasks, one done today, one past its deadline: 1 and 1."""
     company = Company().staff()
-    task = {"type_id": 3, "provider_id": "TASKS"}
+    task: Row = {"type_id": 3, "provider_id": "TASKS"}
     company.activity(
         created_at=at("03-01 10:00"), modified_at=at("03-14 09:00"), completed_at=at("03-14 09:00"), **task
     )
@@ -442,8 +442,8 @@ def test_deals_play_the_role_of_leads_where_there_are_none(store: DuckStore) -> 
     """Those that began in the first stage and come from no lead."""
     company = Company().staff()
     stages(company, ("A", None), ("B", None), ("W", "S"))
-    for stage, facts in (("A", {}), ("B", {}), ("W", {}), ("A", {"lead_id": 5})):
-        deal = company.deal(created_at=at("03-14 08:00"), stage_id="B", **facts)
+    for stage, lead in (("A", 0), ("B", 0), ("W", 0), ("A", 5)):
+        deal = company.deal(created_at=at("03-14 08:00"), stage_id="B", lead_id=lead)
         company.move(deal, at("03-14 08:00"), "S" if stage == "W" else "P", stage_id=stage, kind=1)
 
     assert 1 == value(measured(store, company, kpis=("new_leads_count",), lead_mode=LeadMode.SIMPLE), "new_leads_count")

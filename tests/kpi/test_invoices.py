@@ -230,9 +230,9 @@ def test_paid_money_keeps_its_rate(store: DuckStore) -> None:
     assert 800 + 4 * 85 + 90 == value(snapshot, "invoices_paid_amount")
     assert 800 + 900 == value(snapshot, "invoices_issued_amount")
     assert 800 == value(measured(store, company, now=at("02-01 12:00")), "invoices_paid_amount", WindowId.PREV_MONTH)
-    usd = {"grain": Grain.parse("C"), "currency": "USD"}
-    assert 15 == snapshot.value(KPIS["invoices_paid_amount"], MTD, **usd)
-    assert pytest.approx(15 / 20) == snapshot.value(KPIS["invoice_collection_rate"], MTD, **usd)
+    currency = Grain.parse("C")
+    assert 15 == snapshot.value(KPIS["invoices_paid_amount"], MTD, currency, currency="USD")
+    assert pytest.approx(15 / 20) == snapshot.value(KPIS["invoice_collection_rate"], MTD, currency, currency="USD")
 
 
 def test_a_currency_without_a_rate(store: DuckStore) -> None:

@@ -16,7 +16,7 @@ from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.worktime import Absence, Employee
 from tests.kpi import company_t1, small
-from tests.kpi.small import ALWAYS_OPEN, NOW, OFFICE, PORTAL, Company, at
+from tests.kpi.small import ALWAYS_OPEN, NOW, OFFICE, PORTAL, Company, Row, at
 
 IDS = tuple(kpi.id for kpi in CHAPTER)
 STATE, MTD, D30 = WindowId.NOW, WindowId.MTD, WindowId.D30
@@ -145,13 +145,14 @@ def test_which_contacts_are_looked_at(store: DuckStore) -> None:
     contact(company, has_phone=False, last_name="TEST")
     contact(company, has_phone=False, name="Тест", last_name=None)
     company.pour(store)
-    kpi, options = "dq_contacts_without_phone", {"migration_origins": frozenset({"OLD_CRM"})}
+    kpi = "dq_contacts_without_phone"
+    options: Row = {"migration_origins": frozenset({"OLD_CRM"})}
 
     assert [old, imported, unknown, recent, now] == counted(store, kpi, **options)
     assert [recent] == counted(store, kpi, D30, **options)
 
 
-NAMES = [
+NAMES: list[tuple[str | None, str | None, int]] = [
     ("иван", "Петров", 1),
     ("Иван", "петров", 1),
     ("Ван", "де Брюк", 0),
@@ -228,7 +229,7 @@ def test_duplicate_addresses_of_the_card(store: DuckStore) -> None:
 # ---------------------------------------------------------------- deals
 
 
-DEALS = [
+DEALS: list[tuple[str, Row, int]] = [
     ("dq_deals_without_amount", {"opportunity": Decimal(0), "stage_id": "B"}, 1),
     ("dq_deals_without_amount", {"opportunity": Decimal(-5), "stage_id": "B"}, 1),
     ("dq_deals_without_amount", {"opportunity": None, "stage_id": "B"}, 1),
@@ -262,7 +263,7 @@ def test_open_deals(store: DuckStore, kpi: str) -> None:
             schema.STATUSES, directory="DEAL_STAGE", status_id=stage, name=stage, sort=sort, semantics=None,
             entity_type_id=2, pipeline_id=0,
         )  # fmt: skip
-    sound = {"stage_id": "B", "company_id": 1}
+    sound: Row = {"stage_id": "B", "company_id": 1}
     wrong = []
     for semantics in "PF":
         for asked, facts, is_wrong in DEALS:
@@ -324,8 +325,8 @@ def test_dates_in_the_future(store: DuckStore, minutes: int, wrong: int) -> None
 def test_deleted_wins(store: DuckStore) -> None:
     """Tombstones of won deals, when they were noticed."""
     company = Company().staff()
-    for facts in ({"semantics": "S"}, {"semantics": "F"}, {"semantics": "S", "title": "TEST"}):
-        company.deal(deleted_at=at("03-01 10:00"), **facts)
+    for semantics, title in (("S", "Deal"), ("F", "Deal"), ("S", "TEST")):
+        company.deal(deleted_at=at("03-01 10:00"), semantics=semantics, title=title)
     company.deal(deleted_at=at("02-01 10:00"), semantics="S")
 
     kpi = "dq_deleted_won_deals"
@@ -379,7 +380,7 @@ def test_fill_rate_of_the_card(store: DuckStore) -> None:
     assert (None, 0, 0) == told(measured(store, company, kpi), kpi)
 
 
-ANSWERS = [
+ANSWERS: list[tuple[str | None, int]] = [
     ('{"UF_X": "a"}', 1),
     ('{"UF_X": ""}', 0),
     ('{"UF_X": "0"}', 0),
@@ -488,7 +489,7 @@ def test_who_is_on_duty(store: DuckStore) -> None:
     company.user(9, 1, active=False)
     away = Employee(8, absences=(Absence(at("03-14 00:00"), at("03-15 00:00")),))
     kpi = "dq_idle_managers"
-    office = {"calendar": OFFICE, "employees": (away,)}
+    office: Row = {"calendar": OFFICE, "employees": (away,)}
 
     assert (0, 0, 0) == told(measured(store, company, kpi, now=at("03-14 12:59"), **office), kpi)
     assert (1, 1, 1) == told(measured(store, company, kpi, now=at("03-14 13:00"), **office), kpi)
@@ -504,13 +505,13 @@ def test_the_index_of_the_card(store: DuckStore) -> None:
     company = Company().staff()
     for number in range(20):
         contact(company, has_phone=number >= 3, name="иван" if number < 2 else "Иван")
-    planned = {"completed": False, "completed_at": None}
+    planned: Row = {"completed": False, "completed_at": None}
     for number in range(3):
         deal = company.deal(opportunity=Decimal(number < 2), closes_on=date(2025, 4, 1))
         if number:
             company.activity(deal, **planned)
     company.deal(moves="03-03 10:00 P; 03-10 10:00 F", user_fields='{"UF_REASON": "PRICE"}')
-    options = {"required_fields": {"deal": ("OPPORTUNITY", "CLOSEDATE")}, "loss_reason_field": "UF_REASON"}
+    options: Row = {"required_fields": {"deal": ("OPPORTUNITY", "CLOSEDATE")}, "loss_reason_field": "UF_REASON"}
     shares = (3 / 20, 2 / 20, 1 / 3, 1 / 6, 0)
     kpi = KPIS["dq_score"]
 
