@@ -446,7 +446,7 @@ class Kpi:
     @property
     def adds_up(self) -> bool:
         """Whether values of managers sum up to their department's, and pipelines' to the company's."""
-        return _adds_up(self.measure)
+        return not self.live and _adds_up(self.measure)
 
     @property
     def spread(self) -> tuple[Mapping[str, str], ...]:
@@ -511,7 +511,7 @@ class Kpi:
     @property
     def has_own_family(self) -> bool:
         """Whether there is a family by own members: of the value, or of a ratio's parts."""
-        return not self.live and (self.adds_up or self._parts_add_up)
+        return self.adds_up or (not self.live and self._parts_add_up)
 
     @property
     def _own(self) -> Grain:
