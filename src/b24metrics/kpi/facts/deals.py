@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.past import DEAL_STAGES_THEN, completed, created
+from b24metrics.kpi.facts.past import DEAL_STAGES_THEN
 from b24metrics.kpi.facts.population import BORN_CLOSED, DEAL_STAYS, DEALS
 from b24metrics.kpi.facts.view import Fact, View
 
