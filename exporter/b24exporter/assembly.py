@@ -31,8 +31,8 @@ from b24metrics.exposition.families import thresholds
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard
-from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.lease import LEASE_SECONDS
+from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import open_store
 from b24metrics.mirror.sync import Sync, which_portal
 from b24metrics.portal import AsyncPortal, Webhook
