@@ -10,7 +10,7 @@ WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
 DEBIAN := prometheus prometheus-alertmanager chromium
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types check fast generate migration packages clean bench
+.PHONY: help demo test lint types check fast generate migration packages clean bench bench-sync
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -68,6 +68,9 @@ generate: $(VENV)/.dev  ## rebuild the committed files: dashboards, rules, pages
 
 migration: $(VENV)/.dev  ## write the mirror's next migration from mirror/schema.py
 	@$(BIN)/python docs/migration.py $(FIRST)
+
+bench-sync: $(VENV)/.dev  ## what copying a portal costs it, against its bounds (half an hour)
+	@failed=0; for what in limits requests day memory; do $(BIN)/python benchmarks/sync.py $$what || failed=1; done; exit $$failed
 
 clean:  ## remove environment, caches and the demo's data
 	@rm -rf $(VENV) .demo .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .benchmarks
