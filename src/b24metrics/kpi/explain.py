@@ -196,7 +196,7 @@ def _records(ground: Ground, part: str, measure: Listed, window: int, cut: _Cut)
         title, titles = "t.title", f" LEFT JOIN {kind}s AS t ON t.portal = ? AND t.id = x.id"
         params.append(ground.portal)
     rows = ground.store.rows(
-        f"SELECT x.id, {title}, x.contribution FROM ({rows_sql}) AS x{titles} ORDER BY x.id", params
+        f"SELECT x.id, {title}, x.contribution FROM ({rows_sql}) AS x{titles} ORDER BY x.id, x.contribution", params
     )
     for record, said, contribution in rows:
         if contribution is not None or isinstance(measure, Mean):
