@@ -130,11 +130,15 @@ class _Round:
         self.places = Places(ground.scope, ground.directory)
         self.windows: list[Window] = []
         self._numbers: dict[tuple[WindowId, int], int] = {}
+        self._intervals: dict[Window, Interval] = {}
+        self._asked: dict[Fact, set[int]] = {}  # every window that some KPI asks of a fact
         for task in tasks:
             for window_id in task.windows:
                 self._number(window_id, 0)
-                for look in aggregates.looks(task.kpi.measure):
-                    self._number(look.window or window_id, look.steps)
+            for look in dict.fromkeys(aggregates.looks(task.kpi.measure)):
+                numbers = {self._number(look.window or window_id, look.steps) for window_id in task.windows}
+                if look.fact is not None:
+                    self._asked.setdefault(look.fact, set()).update(numbers)
         self.frames: dict[Cut, Frame] = {}
         self._books: dict[Book, PlanBook] = {}
 
@@ -153,7 +157,8 @@ class _Round:
 
     def snapshot(self, absent: Mapping[str, tuple[str, ...]]) -> Snapshot:
         jobs = self._jobs()
-        with self.ground.facts({job.fact: self._windows_of(job.fact) for job in jobs}, self.windows):
+        asked = {fact: [self.windows[number] for number in sorted(numbers)] for fact, numbers in self._asked.items()}
+        with self.ground.facts(asked, self.windows):
             for job in jobs:
                 self._run(job)
         found: list[Sample] = []
@@ -176,9 +181,12 @@ class _Round:
         )
 
     def _interval(self, window: Window) -> Interval:
-        clock = self.ground.clocks.company
-        elapsed = clock.elapsed(window.start, window.end)
-        return Interval(window.start, window.end, elapsed, clock.elapsed(window.start, window.period_end))
+        if window not in self._intervals:
+            clock = self.ground.clocks.company
+            elapsed = clock.elapsed(window.start, window.end)
+            whole = clock.elapsed(window.start, window.period_end)
+            self._intervals[window] = Interval(window.start, window.end, elapsed, whole)
+        return self._intervals[window]
 
     # ------------------------------------------------------------ what to ask
 
@@ -197,17 +205,6 @@ class _Round:
                 for measure in aggregates.row_measures(kpi.measure):
                     jobs[measure.fact, cut.labels].row_measures[measure] = None
         return list(jobs.values())
-
-    def _windows_of(self, fact: Fact) -> list[Window]:
-        """Every window that some KPI asks of a fact."""
-        numbers = {
-            self._number(look.window or window_id, look.steps)
-            for task in self.tasks
-            for look in aggregates.looks(task.kpi.measure)
-            if look.fact is fact
-            for window_id in task.windows
-        }
-        return [self.windows[number] for number in sorted(numbers)]
 
     # ------------------------------------------------------------ asking
 
@@ -308,7 +305,7 @@ class _Round:
                 values = self._derived(measure, task.windows, frame, 0, combination)
             else:
                 values = self._values(measure, task.windows, frame)
-            yield from samples(task.kpi, grain, task.windows, frame, self.places, values, combination)
+            yield from samples(task.kpi, grain, task.windows, frame, values, combination)
 
     def _values(self, measure: Measure, windows: Sequence[WindowId], frame: Frame, steps: int = 0) -> Values:
         numbers = [self._number(window_id, steps) for window_id in windows]
@@ -375,7 +372,7 @@ class _Round:
             else self._values(one, windows, frame, steps).map(np.ravel)
             for name, one in measure.inputs.items()
         }
-        labels = [self.places.labels(frame.cut, key) for key in frame.keys]
+        labels = frame.labels
         names = labels[0].keys() if labels else ()
         cells = Cells(
             grain=frame.cut.grain,

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from itertools import product
+from itertools import islice, product, repeat
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -118,16 +118,31 @@ class Frame:
     cut: Cut
     window_count: int
     keys: dict[Key, int]
+    places: Places
     parts: dict[Column, list[tuple[IntArray, IntArray, FloatArray]]] = field(default_factory=dict)
+    _rows: list[int] = field(default_factory=list)
+    _labels: list[Mapping[str, str]] = field(default_factory=list)
 
     @classmethod
     def of(cls, cut: Cut, window_count: int, places: Places) -> Frame:
-        return cls(cut, window_count, {key: i for i, key in enumerate(places.known(cut))})
+        return cls(cut, window_count, {key: i for i, key in enumerate(places.known(cut))}, places)
 
     def positions(self, keys: Iterable[Key]) -> IntArray:
         """Positions of keys, new ones included."""
         known = self.keys
         return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+
+    @property
+    def rows(self) -> IntArray:
+        """When each key has a sample (``Row``), by position."""
+        self._rows += [self.places.row(self.cut, key) for key in islice(self.keys, len(self._rows), None)]
+        return np.array(self._rows, dtype=np.int64)
+
+    @property
+    def labels(self) -> Sequence[Mapping[str, str]]:
+        """Labels of each key, by position: made once, however many KPIs are cut that way."""
+        self._labels += [self.places.labels(self.cut, key) for key in islice(self.keys, len(self._labels), None)]
+        return self._labels
 
     def put(self, column: Column, windows: IntArray, positions: IntArray, values: FloatArray) -> None:
         """Keep a piece of a column. Pieces of counts and sums are added up, others do not overlap."""
@@ -150,13 +165,11 @@ def samples(
     grain: Grain,
     windows: Sequence[WindowId],
     frame: Frame,
-    places: Places,
     values: Values,
     combination: Mapping[str, str],
-) -> Iterator[Sample]:
+) -> Iterable[Sample]:
     """Samples of one KPI and cut; who gets one stands in the laws above. ``combination``: labels that all of them have."""
-    keys = list(frame.keys)
-    rows = np.array([places.row(frame.cut, key) for key in keys], dtype=np.int64)
+    rows = frame.rows
     has_value = ~np.isnan(values.value)
     behind = has_value if values.n is None else values.n > 0
     shown = (rows == Row.ALWAYS) | ((rows == Row.NOT_ZERO) & has_value & (values.value != 0))
@@ -166,27 +179,29 @@ def samples(
     if not kpi.parts:
         shown &= has_value
     at_window, at_key = np.nonzero(shown)
-    labels = {position: places.labels(frame.cut, keys[position]) for position in np.unique(at_key).tolist()}
+    labels = frame.labels
     if combination:
         names = (*grain.labels, *kpi.labels)
-        for position, own in labels.items():
-            whole = {**own, **combination}
-            labels[position] = MappingProxyType({name: whole[name] for name in names})
-    columns = [
-        _said(part[at_window, at_key] if part is not None else None, len(at_window))
+        whole = ({**own, **combination} for own in labels)
+        labels = [MappingProxyType({name: told[name] for name in names}) for told in whole]
+    value, n, numerator, denominator = (
+        _said(part[at_window, at_key] if part is not None else None)
         for part in (values.value, values.n, values.numerator, values.denominator)
-    ]
-    for window, key, value, n, numerator, denominator in zip(
-        at_window.tolist(), at_key.tolist(), *columns, strict=True
-    ):
-        size = None if n is None else int(n)
-        yield Sample(kpi, grain, labels[key], windows[window], value, size, numerator, denominator)
+    )
+    sizes = n if values.n is None else (None if size is None else int(size) for size in n)
+    # A round makes hundreds of thousands: no Python function is called for each.
+    columns = (
+        map(labels.__getitem__, at_key.tolist()),
+        map(windows.__getitem__, at_window.tolist()),
+        value, sizes, numerator, denominator,
+    )  # fmt: skip
+    return map(Sample._make, zip(repeat(kpi), repeat(grain), *columns, strict=False))
 
 
-def _said(numbers: FloatArray | None, count: int) -> Sequence[float | None]:
-    """Plain numbers, None for NaN."""
+def _said(numbers: FloatArray | None) -> Iterable[float | None]:
+    """Plain numbers, None for NaN; None without end where there are none at all."""
     if numbers is None:
-        return [None] * count
+        return repeat(None)
     empty: NDArray[np.bool_] = np.isnan(numbers)
     said: list[float | None] = numbers.tolist()
     for position in np.flatnonzero(empty).tolist():

@@ -711,8 +711,14 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         cuts: dict[tuple[str, Grain], list[Sample]] = {}
-        for sample in self.samples:
-            cuts.setdefault((sample.kpi.id, sample.grain), []).append(sample)
+        kpi: Kpi | None = None
+        grain: Grain | None = None
+        mine: list[Sample] = []
+        for sample in self.samples:  # those of one cut usually stand together
+            if sample.kpi is not kpi or sample.grain is not grain:
+                kpi, grain = sample.kpi, sample.grain
+                mine = cuts.setdefault((kpi.id, grain), [])
+            mine.append(sample)
         frozen = MappingProxyType({cut: tuple(samples) for cut, samples in cuts.items()})
         object.__setattr__(self, "_cuts", frozen)
 
