@@ -19,7 +19,8 @@ def needed(view: View) -> list[View]:
     return [view, *(other for one in view.needs for other in needed(one))]
 
 
-VIEWS = {view.name: view for kpi in KPIS.values() for fact in aggregates.facts(kpi.measure) for view in needed(fact)}
+ALL = dict.fromkeys(v for kpi in KPIS.values() for fact in aggregates.facts(kpi.measure) for v in needed(fact))
+VIEWS = {view.name: view for view in ALL}
 CUTS = [Cut(grain) for grain in (COMPANY, MANAGER, MANAGER_PIPELINE, DEPARTMENT, OWN)]
 
 
@@ -28,6 +29,11 @@ def carried(sql: str) -> str:
     return sqlglot.transpile(
         re.sub(r"\$(\w+)", r"1", sql), read="duckdb", write="postgres", unsupported_level=ErrorLevel.RAISE
     )[0]
+
+
+def test_no_two_views_share_a_table() -> None:
+    """Each becomes a temporary table by its name; one would stand in for the other."""
+    assert len(ALL) == len(VIEWS)
 
 
 @pytest.mark.parametrize("view", VIEWS.values(), ids=list(VIEWS))

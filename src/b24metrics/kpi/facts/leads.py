@@ -73,7 +73,7 @@ LEFT JOIN web AS w ON w.source_id = b.source_id
 
 #: Visits of the website, as they were supplied: by day, and by source where it is known.
 VISITS = Fact(
-    "kpi_visits",
+    "kpi_web_visits",
     """
 SELECT CAST(0 AS BIGINT) AS id, y.starts_at AS happened_at, CAST(NULL AS BIGINT) AS manager_id,
     nullif(i.label, '') AS source_id, i.amount AS visits
