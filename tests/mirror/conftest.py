@@ -526,8 +526,8 @@ def either(place: Path | str) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture
-def world(place: Path | str, clock: HandClock) -> Iterator[World]:
+@contextmanager
+def furnished(clock: HandClock, place: Path | str) -> Iterator[World]:
     """A small furnished portal and a place for its mirror."""
     connection = duckdb.connect()
     connection.execute("SET threads = 1")  # tiny tables: more threads only wait for each other
@@ -539,3 +539,10 @@ def world(place: Path | str, clock: HandClock) -> Iterator[World]:
     portal.accounts.add_webhook(Webhook(1, SECRET))
     yield World(clock, portal, place)
     connection.close()
+
+
+@pytest.fixture
+def world(place: Path | str, clock: HandClock) -> Iterator[World]:
+    """The same, to be had by name."""
+    with furnished(clock, place) as made:
+        yield made
