@@ -173,6 +173,8 @@ def day(rows: int) -> bool:
     from b24metrics.sim.data import Data  # noqa: PLC0415
     from b24metrics.sim.limits import Costs, Spending  # noqa: PLC0415
     from b24metrics.sim.live import Live  # noqa: PLC0415
+    from b24metrics.sim.records import Hand  # noqa: PLC0415
+    from b24metrics.sim.tables import ENTITY_TYPES  # noqa: PLC0415
 
     clock = HandClock()
     connection = duckdb.connect()
@@ -218,7 +220,9 @@ def day(rows: int) -> bool:
                         f"UPDATE deal SET DATE_MODIFY = {int(clock.now())} WHERE ID IN (SELECT ID FROM deal ORDER BY ID DESC LIMIT 10000)"
                     )
                 if minute % 50 == 7:
-                    data.execute("DELETE FROM deal WHERE ID = (SELECT ID FROM deal ORDER BY hash(ID) LIMIT 1)")
+                    number = data.value("SELECT ID FROM deal ORDER BY hash(ID) LIMIT 1")
+                    assert isinstance(number, int)
+                    portal.records.delete(ENTITY_TYPES[2], number, Hand(clock.now()))
                     deleted += 1
                 report = await sync.round()
                 assert not report.errors, report.errors

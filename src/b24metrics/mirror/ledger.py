@@ -328,6 +328,11 @@ class Ledger:
             self._follow(feed, ids, at)
             self._state(feed.name, **self._counted(feed))
 
+    @staticmethod
+    def history_of(feed: Feed) -> int | None:
+        """The type by which the stage history knows the records of a feed; None where they have none."""
+        return _WITH_HISTORY.get(feed.table.name)
+
     def bury_orphans(self, feed: Feed, at: datetime) -> None:
         """Tombstones for the stage history of records that are not alive here: gone before they were read.
 

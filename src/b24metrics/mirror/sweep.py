@@ -236,6 +236,8 @@ class Sweep:
         options, census = self._options, self._census
         assert one.begun_at is not None
         if _is_history(feed):
+            if one.whole and one.gone:
+                await self._bury_orphans(feed, one.begun_at)
             await self._desk.write(census.leave_alone, feed)
             await self._desk.write(census.keep, replace(one, gone=0, decided=True))
             return
@@ -265,6 +267,16 @@ class Sweep:
             log.warning("%s", doubt)
         await self._desk.write(census.keep, kept)
 
+    async def _bury_orphans(self, moves: Feed, at: datetime) -> None:
+        """Bury moves whose records were gone before they could be copied, where all of those are copied."""
+        ledger = self._desk.ledger
+        states = await self._desk.write(ledger.states)
+        for feed in self._feeds:
+            kind = ledger.history_of(feed)
+            state = states.get(feed.name)
+            if kind == moves.within["entity_type_id"] and state is not None and state.backfilled_at is not None:
+                await self._desk.write(ledger.bury_orphans, feed, at)
+
     async def _finish(self, feeds: Sequence[Feed]) -> None:
         for feed, one in (await self._desk.write(self._census.standings, feeds)).items():
             if one.under_way and one.decided and not await self._desk.write(self._census.differing, feed, 1):
@@ -272,8 +284,6 @@ class Sweep:
                 if one.whole:
                     ended = replace(ended, whole_at=one.begun_at)
                 sure = one.begun_at if one.whole and one.doubt is None else None
-                if sure is not None:
-                    await self._desk.write(self._desk.ledger.bury_orphans, feed, sure)
                 await self._desk.write(self._census.keep, ended, reconciled_at=sure)
 
     # ------------------------------------------------------------ into what differs
