@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from b24metrics.kpi import KPIS, KpiOptions, evaluate
@@ -68,14 +69,23 @@ def generate(store: DuckStore, managers: int, departments: int, deals: int) -> N
          parent_id="CASE WHEN i > 1 THEN i // 2 END")  # fmt: skip
     fill(schema.USERS, managers, id=f"{people} + i", active="TRUE", name="'Manager ' || i", zone="'Europe/Moscow'",
          registered_at=start)  # fmt: skip
-    fill(schema.USER_DEPARTMENTS, managers, user_id=f"{people} + i", department_id=f"i % {departments} + 1", ordinal="0")
+    fill(
+        schema.USER_DEPARTMENTS, managers, user_id=f"{people} + i", department_id=f"i % {departments} + 1", ordinal="0"
+    )
     fill(schema.PIPELINES, 3, entity_type_id="2", id="i - 1", name="'Pipeline ' || i", sort="i", is_default="i = 1")
     stage = "CASE WHEN (i - 1) % 8 < 6 THEN 'S' || (i - 1) % 8 WHEN (i - 1) % 8 = 6 THEN 'WON' ELSE 'LOSE' END"
     fill(schema.STATUSES, 24, directory="'DEAL_STAGE_' || (i - 1) // 8", status_id=f"'C' || (i - 1) // 8 || ':' || {stage}",
          name=stage, sort="i", semantics="CASE (i - 1) % 8 WHEN 6 THEN 'S' WHEN 7 THEN 'F' ELSE 'P' END",
          entity_type_id="2", pipeline_id="(i - 1) // 8")  # fmt: skip
     fill(schema.STATUSES, 8, directory="'SOURCE'", status_id="'SRC' || i", name="'Source ' || i", sort="i")
-    fill(schema.CURRENCIES, 3, id="['RUB', 'USD', 'KZT'][i]", rate="[1, 90, 18][i]", rate_count="[1, 1, 100][i]", is_base="i = 1")
+    fill(
+        schema.CURRENCIES,
+        3,
+        id="['RUB', 'USD', 'KZT'][i]",
+        rate="[1, 90, 18][i]",
+        rate_count="[1, 1, 100][i]",
+        is_base="i = 1",
+    )
 
     # A deal is created at an even pace; it lives up to 90 days; what would end after now is open.
     store.execute(
@@ -132,7 +142,9 @@ def generate(store: DuckStore, managers: int, departments: int, deals: int) -> N
         FROM (SELECT *, what < 9 OR {pick(13, 100, "id")} < 95 AS done FROM deeds) AS d"""
     )
     store.execute(f"INSERT INTO activity_bindings SELECT '{PORTAL}', id, 2, i FROM deeds")
-    store.execute(f"INSERT INTO activity_bindings SELECT '{PORTAL}', id, 3, {pick(9, deals // 3)} + 1 FROM deeds WHERE what < 3")
+    store.execute(
+        f"INSERT INTO activity_bindings SELECT '{PORTAL}', id, 3, {pick(9, deals // 3)} + 1 FROM deeds WHERE what < 3"
+    )
     store.execute(
         f"""INSERT INTO phone_calls (portal, id, call_id, category, type_id, user_id, line, phone_key, duration_seconds, started_at,
             failed_code, crm_entity_type_id, crm_entity_id, crm_activity_id, has_record)
@@ -147,7 +159,14 @@ def generate(store: DuckStore, managers: int, departments: int, deals: int) -> N
          assigned_by_id=f"{people} + 1 + {pick(20, managers)}", created_at=start, has_phone="TRUE", has_email=f"{pick(21, 2)} = 1")  # fmt: skip
     fill(schema.CONTACTS, deals // 3, id="i", name="'Name'", last_name="'Family ' || i", assigned_by_id=f"{people} + 1 + {pick(22, managers)}",
          created_at=start, has_phone=f"{pick(23, 10)} > 0", has_email=f"{pick(24, 2)} = 1", phone_in_comment="FALSE")  # fmt: skip
-    fill(schema.CLIENT_KEYS, deals // 3, entity_type_id="3", entity_id="i", kind="'phone'", key=f"'k' || {pick(25, deals // 3)}")
+    fill(
+        schema.CLIENT_KEYS,
+        deals // 3,
+        entity_type_id="3",
+        entity_id="i",
+        kind="'phone'",
+        key=f"'k' || {pick(25, deals // 3)}",
+    )
     store.execute(
         f"""INSERT INTO product_rows (portal, owner_type_id, owner_id, id, product_id, product_name, quantity, price, measure_code)
         SELECT '{PORTAL}', 2, id, id, id % 200, 'Product ' || id % 200, 1 + id % 5, opportunity / (1 + id % 5), 796
@@ -205,7 +224,9 @@ def main() -> None:
         fresh = not path.exists()
         store = DuckStore(path)
         if fresh:
-            print(f"generated in {seconds(lambda: generate(store, given.managers, given.departments, given.deals)):.0f} s")
+            print(
+                f"generated in {seconds(lambda: generate(store, given.managers, given.departments, given.deals)):.0f} s"
+            )
         options = KpiOptions()
         rounds = [
             (seconds(lambda: bare_scan(store)), seconds(lambda: evaluate(store, PORTAL, now=NOW, options=options)))
@@ -214,14 +235,18 @@ def main() -> None:
         scan, whole = (statistics.median(column) for column in zip(*rounds, strict=True))
         snapshot = evaluate(store, PORTAL, now=NOW, options=options)
         counts = ", ".join(
-            f"{store.rows(f'SELECT count(*) FROM {table}')[0][0]:,} {table}" for table in ("deals", "activities", "phone_calls", "stage_moves")
+            f"{store.rows(f'SELECT count(*) FROM {table}')[0][0]:,} {table}"
+            for table in ("deals", "activities", "phone_calls", "stage_moves")
         )
         print(f"{given.managers} managers, {given.departments} departments, {counts}")
         print(f"{len(KPIS)} KPIs, {len(snapshot.absent)} absent, {len(snapshot.samples):,} samples")
-        print(f"first round {rounds[0][1]:.2f} s; median of {given.repeat}: {whole:.2f} s; bare scan {scan:.2f} s; ratio {whole / scan:.1f}")
+        print(
+            f"first round {rounds[0][1]:.2f} s; median of {given.repeat}: {whole:.2f} s; bare scan {scan:.2f} s; ratio {whole / scan:.1f}"
+        )
         if given.each:
             alone = {
-                kpi.id: seconds(lambda kpi=kpi: evaluate(store, PORTAL, [kpi], now=NOW, options=options)) for kpi in KPIS.values()
+                kpi.id: seconds(partial(evaluate, store, PORTAL, [kpi], now=NOW, options=options))
+                for kpi in KPIS.values()
             }
             for kpi_id, cost in sorted(alone.items(), key=lambda item: -item[1]):
                 print(f"{cost:7.2f} s  {kpi_id}")
