@@ -304,3 +304,23 @@ def test_the_rate_of_a_payment_is_that_of_the_first_sight(ledger: Ledger, store:
 
     steps = [("N", "90"), ("Y", "95"), ("Y", "99"), ("N", "99"), ("Y", "99")]
     assert [None, 95, 95, None, 99] == [seen(paid, rate) for paid, rate in steps]
+
+
+def test_what_was_frozen_without_a_directory_gets_its_word_later(ledger: Ledger, store: Store) -> None:
+    """Currencies or people could not be read when a deal was won and an invoice paid: both are mended when they can."""
+    won = deal(1, STAGE_SEMANTIC_ID="S", ASSIGNED_BY_ID="7", OPPORTUNITY="10")
+    look(ledger, "deals", won)
+    payments, kind = FEEDS["payments"], FEEDS["payments"].kind
+    assert isinstance(kind, Attached)
+    told = {"id": 5, "paid": "Y", "sum": 3, "currency": "EUR", "datePaid": NOON.isoformat()}
+    payment = billing.Payment.read(told).model_copy(update={"owner_type_id": EntityType.SMART_INVOICE, "owner_id": 2})
+    ledger.keep_attached(payments, kind, {2: [payment]}, {2: 1}, NOON)
+    assert [(None, None)] == store.rows("SELECT rate, department_id FROM deal_closings")
+
+    euro = directories.Currency.read({"CURRENCY": "EUR", "AMOUNT": "90", "AMOUNT_CNT": "1", "BASE": "N"})
+    ledger.keep_whole(FEEDS["currencies"], [euro], NOON)
+    seller = people.User.read({"ID": "7", "ACTIVE": True, "UF_DEPARTMENT": [4]})
+    ledger.keep_whole(FEEDS["users"], [seller], NOON)
+
+    assert [(Decimal(90), 1, 4)] == store.rows("SELECT rate, rate_count, department_id FROM deal_closings")
+    assert [(Decimal(90), 1)] == store.rows("SELECT rate, rate_count FROM payments")

@@ -404,6 +404,9 @@ class Ledger:
             observe.closings(self.store, self.portal, page, at)
         elif feed.table is schema.CURRENCIES:
             observe.rates(self.store, self.portal, at)
+            observe.late_rates(self.store, self.portal)
+        elif feed.table is schema.USERS:
+            observe.late_departments(self.store, self.portal)
         if owing:
             self._owe(feed, owing)
         self._note_unread(feed, page, unread, at)

@@ -245,6 +245,31 @@ def rates(store: Store, portal: str, at: datetime) -> None:
     )
 
 
+def late_rates(store: Store, portal: str) -> None:
+    """Give rates to what was frozen while its currency was not known here (its directory could not be read)."""
+    for table, lacking in (("deal_closings", "rate IS NULL"), ("payments", "rate IS NULL AND paid")):
+        mine = f"{table}.portal = ? AND {table}.{lacking}"
+        same = f"currency.portal = {table}.portal AND currency.id = {table}.currency_id AND currency.rate IS NOT NULL"
+        if store.rows(f"SELECT 1 FROM {table} JOIN currencies AS currency ON {same} WHERE {mine} LIMIT 1", [portal]):
+            store.execute(
+                f"""UPDATE {table} SET rate = currency.rate, rate_count = currency.rate_count
+                FROM currencies AS currency WHERE {mine} AND {same}""",
+                [portal],
+            )
+
+
+def late_departments(store: Store, portal: str) -> None:
+    """Give departments to what was frozen while its manager was not known here."""
+    place = "place.portal = deal_closings.portal AND place.user_id = deal_closings.manager_id AND place.ordinal = 0"
+    lacking = f"FROM deal_closings JOIN user_departments AS place ON {place} WHERE deal_closings.portal = ?"
+    if store.rows(f"SELECT 1 {lacking} AND deal_closings.department_id IS NULL LIMIT 1", [portal]):
+        store.execute(
+            f"""UPDATE deal_closings SET department_id = place.department_id FROM user_departments AS place
+            WHERE deal_closings.portal = ? AND deal_closings.department_id IS NULL AND {place}""",
+            [portal],
+        )
+
+
 def payments(store: Store, portal: str, page: pa.Table) -> None:
     """Freeze the rate of what was paid at first sight; drop it where a payment was taken back."""
     if not page.num_rows:
