@@ -373,12 +373,14 @@ class _Round:
             for name, one in measure.inputs.items()
         }
         labels = frame.labels
-        names = labels[0].keys() if labels else ()
+        names = dict.fromkeys((*frame.cut.grain.labels, *frame.cut.labels))
         cells = Cells(
             grain=frame.cut.grain,
             values={name: values.value for name, values in inputs.items()},
             inputs=inputs,
-            labels={name: np.tile(np.array([one[name] for one in labels]), len(windows)) for name in names},
+            labels={
+                name: np.tile(np.array([one[name] for one in labels], dtype=np.str_), len(windows)) for name in names
+            },
             windows=np.repeat(np.arange(len(windows)), len(frame.keys)),
             window_ids=tuple(windows),
             intervals={
