@@ -28,7 +28,7 @@ from b24metrics.clock import Clock
 from b24metrics.config import Settings
 from b24metrics.errors import PortalFault, TryLater, Unreachable
 from b24metrics.exposition.families import thresholds
-from b24metrics.kpi.catalogue import KPIS
+from b24metrics.kpi.model import Kpi
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.lease import LEASE_SECONDS
@@ -70,7 +70,7 @@ async def run_exporter(job: Job) -> None:
     """
     settings = job.read_settings()
     address = None if job.mirror_only else settings.portal.webhook_address()
-    options = settings.kpi_options()
+    options, kpis = settings.kpi_options(), tuple(settings.kpis().values())
     if settings.plans_file is not None:
         read_plans(settings.plans_file)  # told now rather than in the log of the first round
     web_config = WebConfig(settings.exporter.web_config_file)
@@ -78,11 +78,11 @@ async def run_exporter(job: Job) -> None:
     board = Board(job.clock.now())
     with closing(bind(host, port)) as listener:
         async with _source(job, settings, address, board) as source:
-            source.options, source.plans_file = options, settings.plans_file
+            source.options, source.kpis, source.plans_file = options, kpis, settings.plans_file
             bell = Bell(settings.exporter.push_rest_seconds)
             tokens = () if address is None else settings.exporter.push_tokens()
             push = Push(tokens, bell) if tokens else None
-            daemon = Daemon(board, source, job.clock, _round_options(settings, options), bell)
+            daemon = Daemon(board, source, job.clock, _round_options(settings, options, kpis), bell)
             exporter = _Exporter(job, settings, source, daemon, web_config)
             health = Health(
                 board,
@@ -162,11 +162,11 @@ async def _introduce(portal: AsyncPortal) -> None:
         )
 
 
-def _round_options(settings: Settings, options: KpiOptions) -> RoundOptions:
+def _round_options(settings: Settings, options: KpiOptions, kpis: tuple[Kpi, ...]) -> RoundOptions:
     return RoundOptions(
         interval=settings.exporter.interval_seconds,
         max_series=settings.exporter.max_series,
-        kpis=tuple(KPIS.values()),
+        kpis=kpis,
         extra=thresholds(options),
     )
 
@@ -182,18 +182,18 @@ class _Exporter:
     web_config: WebConfig
 
     async def reload(self) -> None:
-        """Take over what can be taken over while running: definitions and bounds of KPIs, plans, users, certificates.
+        """Take over what can be taken over while running: definitions and bounds of KPIs, those of one's own, plans, users, certificates.
 
         Raises:
             ConfigError: something is wrong; nothing was taken over.
         """
         fresh = self.job.read_settings()
-        options = fresh.kpi_options()
+        options, kpis = fresh.kpi_options(), tuple(fresh.kpis().values())
         if fresh.plans_file is not None:
             read_plans(fresh.plans_file)
         self.web_config.reload()
-        self.source.options, self.source.plans_file = options, fresh.plans_file
-        self.daemon.options = _round_options(fresh, options)
+        self.source.options, self.source.kpis, self.source.plans_file = options, kpis, fresh.plans_file
+        self.daemon.options = _round_options(fresh, options, kpis)
         fixed = [name for name, read in _FIXED.items() if read(fresh) != read(self.settings)]
         if fixed:
             log.warning("Configuration read again; only a restart takes over: %s.", ", ".join(fixed))

@@ -48,6 +48,7 @@ def _findings(settings: Settings, looks: dict[str, Callable[[Settings], str]]) -
 
 def _definitions(settings: Settings) -> str:
     settings.kpi_options()
+    settings.kpis()
     return "can be meant"
 
 

@@ -21,7 +21,7 @@ from b24metrics.errors import ConfigError
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.evaluate import evaluate
 from b24metrics.kpi.ground import Ground
-from b24metrics.kpi.model import Snapshot, Title
+from b24metrics.kpi.model import Kpi, Snapshot, Title
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import Feed
 from b24metrics.mirror.plans import load_plans, read_plans
@@ -64,6 +64,7 @@ class Mirrored:
         self.portal = portal
         self.gate = gate
         self.options = KpiOptions()
+        self.kpis: Sequence[Kpi] = tuple(KPIS.values())
         self.sync: Sync | None = None
         self.plans_file: Path | None = None
         self._store = store
@@ -172,7 +173,7 @@ class Mirrored:
         self._facts = PortalFacts(self.portal, ground.zone, ground.currency)
         with self._company_lock:
             self._company = ground.clocks.company
-        return evaluate(self._store, self.portal, tuple(KPIS.values()), now=now, options=self.options)
+        return evaluate(self._store, self.portal, self.kpis, now=now, options=self.options)
 
     def _follow_plans(self) -> None:
         """Load the file of plans when it has changed; one that cannot be meant leaves the old plans in force."""

@@ -27,6 +27,8 @@ from pydantic_settings import (
 )
 
 from b24metrics.errors import CalendarError, ConfigError
+from b24metrics.kpi.custom import Custom, in_force
+from b24metrics.kpi.model import Kpi, Title
 from b24metrics.kpi.options import (
     MOST_GROWTH_PERIODS,
     PARTICLES,
@@ -483,6 +485,48 @@ class BonusSettings(_Section):
     prize_above: float = Field(default=0.0, description="value above which there is a prize at all")
 
 
+class SaidSettings(_Section):
+    """A text in both languages."""
+
+    ru: str = ""
+    en: str = ""
+
+    def both(self) -> Title:
+        """What is said in one language only stands for both."""
+        return Title(self.ru or self.en, self.en or self.ru)
+
+
+class CustomSettings(_Section):
+    """``[[custom]]``: one KPI of your own; write the section once for each."""
+
+    id: str = Field(description="its name, in lower-case words: `large_deals_won`; also that of its metrics")
+    title: SaidSettings | str = Field(description='what it is called: `{ ru = "Крупные сделки", en = "Large deals" }`')
+    fact: str = Field(description="what is counted: one of the facts below")
+    measure: str = Field(
+        description="`count`, `distinct` (different values), `sum`, `mean`, `median`, `quantile`, or `share` of the rows"
+    )
+    column: str = Field(default="", description="what is summed, averaged or told apart: a column or an expression")
+    q: float | None = Field(default=None, description="which quantile, from 0 to 1")
+    where: str = Field(default="", description="a condition on the columns: which rows count; default: all of them")
+    among: str = Field(default="", description="of a share: among which rows; default: all of them")
+    by: tuple[str, ...] = Field(
+        default=("T", "D", "M"), description="cuts: T company, D department, M manager, P, S, R, C, L, MxP"
+    )
+    windows: tuple[str, ...] = Field(default=(), description="windows; default: those of most KPIs")
+    unit: str = Field(default="", description="what it counts, as the cards of KPIs say: `deals`, `money`, `seconds`")
+    better: Literal["higher", "lower", "neither", "band"] = Field(default="neither", description="which way is good")
+    definition: SaidSettings | str = Field(default="", description="a sentence that explains it, as `title`")
+
+    def written(self) -> Custom:
+        """What the KPI room reads."""
+
+        def both(text: SaidSettings | str) -> Title:
+            return Title(text, text) if isinstance(text, str) else text.both()
+
+        told = self.model_dump(exclude={"title", "definition"})
+        return Custom(title=both(self.title), definition=both(self.definition), **told)
+
+
 class ExporterSettings(_Section):
     """``[exporter]``: the daemon."""
 
@@ -559,11 +603,20 @@ class Settings(BaseSettings):
     kpi: KpiSettings = KpiSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     bonus: BonusSettings = BonusSettings()
+    custom: tuple[CustomSettings, ...] = Field(default=(), description="KPIs of your own: see `[[custom]]`")
     calendar: Mapping[str, Any] = Field(
         default={}, description="working time; default: Monday to Friday, 09:00 to 18:00, in the reporting zone"
     )
     plans_file: Path | None = Field(default=None, description="sales plans as CSV; the exporter follows the file")
     exporter: ExporterSettings = ExporterSettings()
+
+    def kpis(self) -> Mapping[str, Kpi]:
+        """The KPIs in force: the catalogue, then the company's own.
+
+        Raises:
+            ConfigError: every mistake of the company's own, one line each.
+        """
+        return in_force([one.written() for one in self.custom])
 
     def kpi_options(self) -> KpiOptions:
         """What the KPI room wants to know.

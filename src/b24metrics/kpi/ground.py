@@ -84,6 +84,12 @@ class Ground:
         return zone, base_currency, crm_mode
 
     @cached_property
+    def host(self) -> str:
+        """Where the portal is looked at in a browser."""
+        found = self._rows("SELECT host FROM portals WHERE portal = ?")
+        return str(found[0][0] or self.portal) if found else self.portal
+
+    @cached_property
     def zone(self) -> str:
         """Reporting zone: configured, else the portal's, else that of most of its people, else UTC."""
         if known := self.options.zone or self._portal_row[0]:

@@ -134,6 +134,7 @@ class WindowId(StrEnum):
     NOW = "now"
     TODAY = "today"
     YESTERDAY = "yesterday"
+    CUSTOM = "custom"  # the company's own
     D7 = "7d"
     D30 = "30d"
     WTD = "wtd"

@@ -53,6 +53,7 @@ WHERE c.kind IN ('chat', 'review') AND (c.finished OR c.mark IS NOT NULL)
     feeds=("phone_calls", "activities"),
     needs=(CALL_LEGS,),
     kind="session",
+    kinds="CASE channel WHEN 'phone' THEN 'phone_call' ELSE 'activity' END",
     solo="only_leg",
 )
 

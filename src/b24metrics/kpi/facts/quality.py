@@ -221,17 +221,17 @@ WITH ahead AS (
     WHERE m.portal = $portal AND m.entity_type_id IN (1, 2) AND m.deleted_at IS NULL
       AND m.created_at > $seen_until + INTERVAL '5 minute'
 )
-SELECT d.id, d.manager_id
+SELECT d.id, d.manager_id, 'deal' AS record_kind
 FROM kpi_deals AS d
 LEFT JOIN ahead AS a ON a.entity_type_id = 2 AND a.owner_id = d.id
 WHERE d.created_at > $seen_until + INTERVAL '5 minute' OR a.owner_id IS NOT NULL
 UNION ALL
-SELECT l.id, l.manager_id
+SELECT l.id, l.manager_id, 'lead'
 FROM kpi_leads AS l
 LEFT JOIN ahead AS a ON a.entity_type_id = 1 AND a.owner_id = l.id
 WHERE l.created_at > $seen_until + INTERVAL '5 minute' OR a.owner_id IS NOT NULL
 UNION ALL
-SELECT c.id, c.user_id
+SELECT c.id, c.user_id, 'phone_call'
 FROM phone_calls AS c
 WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
   AND c.type_id IN (1, 2, 3, 4) AND c.started_at > $seen_until + INTERVAL '5 minute'
@@ -240,6 +240,7 @@ WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') I
     waits_for=("leads", "phone_calls", "deal_moves", "lead_moves"),
     needs=(DEALS, LEADS),
     kind="record",
+    kinds="record_kind",
     state=True,
 )
 
@@ -333,19 +334,20 @@ WITH deal_fields AS (
     JOIN contacts AS e ON e.portal = $portal AND e.id = c.id
     JOIN kpi_lists AS l ON l.list = 'required_contact'
 )
-SELECT r.id, r.manager_id, coalesce(r.filled, FALSE) AS filled
+SELECT r.id, r.manager_id, r.record_kind, coalesce(r.filled, FALSE) AS filled
 FROM (
-    SELECT id, manager_id, filled FROM deal_fields
+    SELECT id, manager_id, filled, 'deal' AS record_kind FROM deal_fields
     UNION ALL
-    SELECT id, manager_id, filled FROM lead_fields
+    SELECT id, manager_id, filled, 'lead' FROM lead_fields
     UNION ALL
-    SELECT id, manager_id, filled FROM contact_fields
+    SELECT id, manager_id, filled, 'contact' FROM contact_fields
 ) AS r
 """,
     feeds=("deals",),
     waits_for=("leads", "contacts"),
     needs=(DEALS, LEADS, CONTACTS),
     kind="record",
+    kinds="record_kind",
     state=True,
 )
 

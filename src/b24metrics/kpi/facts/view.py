@@ -95,7 +95,7 @@ class Fact(View):
     """A view whose rows are counted.
 
     Attributes:
-        kind: the entity that ``id`` names. state: rows of the present; their only window is ``now``.
+        kind: the entity that ``id`` names. kinds: an expression of the fact's columns for it, where rows differ. state: rows of the present; their only window is ``now``.
         solo: column that tells rows whose distinct key occurs in no other row, so that they may be counted plainly.
         refine: adds columns that SQL cannot say (working time), over whole arrays.
         windowed: for cohorts and sets that depend on the bounds of the window: the SQL may read
@@ -113,6 +113,7 @@ class Fact(View):
     refine: Refinement | None = None
     windowed: bool = False
     placed: bool = False
+    kinds: str = ""
 
     @property
     def dated(self) -> bool:
