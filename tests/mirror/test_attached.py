@@ -17,6 +17,8 @@ from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import status
 from b24metrics.sim.accounts import Sight
+from b24metrics.sim.faults import Fault
+from b24metrics.sim.refusals import Refusal
 from tests.mirror.conftest import World
 
 PAPERS = ("currencies", "statuses", "deals", "invoices", "payments", "product_rows")
@@ -94,10 +96,11 @@ def test_a_cut_between_owner_and_answer_loses_nothing(world: World, store: Store
     assert set() == owed(store)
 
 
-def test_an_owner_that_is_gone_or_hidden_does_not_stop_the_others(world: World, store: Store) -> None:
-    """A deal that is deleted before it is asked about has no rows; an unreadable one is noted."""
+def test_an_owner_that_is_gone_does_not_stop_the_others(world: World, store: Store) -> None:
+    """A deal that is deleted before it is asked about is noted and keeps its rows; a sweep takes both away."""
     world.sql("UPDATE deal SET STAGE_SEMANTIC_ID = 'S', STAGE_ID = 'WON'")
     copy(world, store)
+    before = store.rows("SELECT * FROM product_rows WHERE owner_id = 3")
     world.clock.move(60)
     world.sql("UPDATE deal SET DATE_MODIFY = ? WHERE ID IN (3, 6)", world.now)
 
@@ -108,11 +111,36 @@ def test_an_owner_that_is_gone_or_hidden_does_not_stop_the_others(world: World, 
             world.sql("DELETE FROM deal WHERE ID = 3")
             report = await sync.round()
             assert {} == report.errors
+            assert [("product_rows", "of 3")] == store.rows("SELECT feed, record_id FROM unread_records")
+            assert before == store.rows("SELECT * FROM product_rows WHERE owner_id = 3")
+            await sync.sweep()
 
     asyncio.run(work())
 
     assert set() == owed(store)
-    assert [(0,)] == store.rows("SELECT count(*) FROM product_rows WHERE owner_id = 3")
+    assert [] == store.rows("SELECT * FROM product_rows WHERE owner_id = 3")
+    assert [] == store.rows("SELECT * FROM unread_records")
+
+
+def test_an_owner_that_was_refused_by_mistake_is_asked_again(world: World, store: Store) -> None:
+    """The portal says that a deal does not exist which does: its rows stay, the note says so, a day later it is mended."""
+    world.sql("UPDATE deal SET STAGE_SEMANTIC_ID = 'S', STAGE_ID = 'WON'")
+    copy(world, store)
+    world.clock.move(60)
+    world.sql("UPDATE deal SET DATE_MODIFY = ? WHERE ID = 3", world.now)
+    world.sql("UPDATE product_row SET PRICE = 77 WHERE OWNER_ID = 3")
+    world.portal.faults.add(Fault(Refusal("OWNER_NOT_FOUND"), "crm.deal.productrows.get"))
+
+    copy(world, store, rounds=2)
+    kept = store.rows("SELECT DISTINCT price FROM product_rows WHERE owner_id = 3")
+    assert kept
+    assert [(77,)] != kept
+    assert [("of 3",)] == store.rows("SELECT record_id FROM unread_records")
+
+    world.clock.move(25 * 3600)
+    copy(world, store, rounds=2)
+    assert {} == difference(world, store)
+    assert [] == store.rows("SELECT * FROM unread_records")
 
 
 def test_payments_that_leave_no_trace_are_found_within_a_day(world: World, store: Store) -> None:

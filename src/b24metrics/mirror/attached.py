@@ -3,7 +3,7 @@
 Laws: who is still to be asked for stands in the mirror, written together with the owner; an answer and its settling are
 one transaction, so nothing is lost by a kill and what was asked twice does no harm. A round takes along what fits into
 its one request; a backfill works through the rest. An owner that cannot be told of (it is gone, it is forbidden, its
-records do not read) is noted and does not stop the others.
+records do not read) is noted, keeps what was known of it, and does not stop the others; it is asked again every day.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ from b24metrics.errors import (
     UnreadableRow,
 )
 from b24metrics.mirror.desk import Desk, Run
-from b24metrics.mirror.feeds import Attached, Feed, Unread
+from b24metrics.mirror.feeds import Attached, Feed
+from b24metrics.mirror.ledger import untold
 from b24metrics.portal.limits import Lane
 from b24metrics.portal.request import MAX_COMMANDS, Request
 
@@ -110,8 +111,7 @@ class Attachments:
             of_owner = (*_OF_ONE_OWNER, NotAllowed) if answers else _OF_ONE_OWNER
             for owner, error in errors.items():
                 if isinstance(error, of_owner):
-                    gone = isinstance(error, NoSuchRecord)
-                    answers[owner] = () if gone else (Unread(f"of {owner}", str(error)),)
+                    answers[owner] = (untold(owner, str(error)),)
             if answers:
                 owed = {owner: times for _, owner, times in mine.values()}
                 rows = await self._desk.write(self._desk.ledger.keep_attached, feed, kind, answers, owed, run.at)

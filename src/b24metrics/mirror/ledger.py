@@ -40,6 +40,8 @@ class State:
 
 _WITH_HISTORY = {schema.LEADS.name: 1, schema.DEALS.name: 2, schema.INVOICES.name: 31}
 """Tables whose records have a stage history → their type in it."""
+_OF = "of "
+"""Begins the id of what could not be read at all of an owner."""
 _STATE = tuple(State.__dataclass_fields__)
 _RANGE = tuple(Range.__dataclass_fields__)
 
@@ -169,7 +171,7 @@ class Ledger:
                     [self.portal],
                 )
                 self._put(feed, [int(number) for (number,) in found])
-            self._put(feed, kind.owners)
+            self._put(feed, [*kind.owners, *(() if kind.of is None else self._untold(feed))])
             self._state(feed.name, cursor_at=at)
 
     def keep_attached(
@@ -183,12 +185,16 @@ class Ledger:
             unread = [one for one in records if isinstance(one, Unread)]
             page = feed.page(self.portal, [one for one in records if not isinstance(one, Unread)], at)
             owners = pa.array(answers, pa.int64())
-            self._replace(Part(feed.table, kind.owner, (), lambda _: None, feed.within), owners, page)
+            # Who could not be told of keeps what was known: an owner that is really gone is found by a sweep.
+            told = [owner for owner, found in answers.items() if not any(map(_is_of_owner, found))]
+            self._replace(
+                Part(feed.table, kind.owner, (), lambda _: None, feed.within), pa.array(told, pa.int64()), page
+            )
             if feed.table is schema.PAYMENTS:
                 observe.payments(self.store, self.portal, page)
             self.store.load("asked", pa.table({"id": owners}))
             self.store.execute(
-                "DELETE FROM unread_records WHERE portal = ? AND feed = ? AND record_id IN (SELECT 'of ' || id FROM asked)",
+                f"DELETE FROM unread_records WHERE portal = ? AND feed = ? AND record_id IN (SELECT '{_OF}' || id FROM asked)",
                 [self.portal, feed.name],
             )
             self._note_unread(feed, page, unread, at)
@@ -215,6 +221,11 @@ class Ledger:
             changes["backfilled_at"] = at
         with self.store.transaction():
             self._state(feed.name, **changes)
+
+    def _untold(self, feed: Feed) -> list[int]:
+        """Owners that the portal could not tell of when they were asked for last."""
+        sql = "SELECT record_id FROM unread_records WHERE portal = ? AND feed = ? AND record_id LIKE 'of %'"
+        return [int(found.removeprefix(_OF)) for (found,) in self.store.rows(sql, [self.portal, feed.name])]
 
     def _owe(self, feed: Feed, ids: Sequence[int]) -> None:
         """Put on the list who of these new or changed records owes something."""
@@ -323,6 +334,10 @@ class Ledger:
             for one in feed.owes:
                 self.store.execute(
                     "DELETE FROM owed WHERE portal = ? AND feed = ? AND owner_id IN (SELECT id FROM gone)",
+                    [self.portal, one.name],
+                )
+                self.store.execute(
+                    f"DELETE FROM unread_records WHERE portal = ? AND feed = ? AND record_id IN (SELECT '{_OF}' || id FROM gone)",
                     [self.portal, one.name],
                 )
             self._follow(feed, ids, at)
@@ -494,6 +509,15 @@ class Ledger:
         )
         if not known:
             self.store.upsert(schema.FEED_STATE, [{"portal": self.portal, "feed": feed, **changes}])
+
+
+def untold(owner: int, reason: str) -> Unread:
+    """What stands for the records of an owner that the portal could not tell of."""
+    return Unread(f"{_OF}{owner}", reason)
+
+
+def _is_of_owner(record: object) -> bool:
+    return isinstance(record, Unread) and record.record_id.startswith(_OF)
 
 
 def _whole(kind: Attached, states: Mapping[str, State]) -> bool:
