@@ -413,6 +413,16 @@ def test_a_managers_velocity_needs_twenty_closed_deals(store: DuckStore) -> None
         assert found.value(KPIS["sales_velocity_per_day"], NOW_, DEPARTMENT, department_id="1") is not None
 
 
+def test_a_win_before_its_creation_says_nothing_of_the_length_of_a_sale(store: DuckStore) -> None:
+    """Open × size × rate / days of the sale that is one: 5 days, not 5 and -11 together."""
+    company = Company().staff()
+    company.deal(moves="03-03 10:00 P; 03-08 10:00 S")
+    company.deal(semantics="S", created_at=at("03-12 10:00"), moved_at=at("03-01 10:00"))
+    company.deal(moves="03-03 10:00 P")
+
+    assert pytest.approx(1 * 100 * 1 / 5) == measured(store, company).value(KPIS["sales_velocity_per_day"], NOW_)
+
+
 # ---------------------------------------------------------------- what was sold
 
 
@@ -447,6 +457,15 @@ def test_rows_that_say_more_than_the_deal_leave_a_negative_rest(store: DuckStore
     company = Company().staff()
     sold(company, company.deal(moves=WON), ("", "1", "100", 796))
     assert {"(none)": 100} == by(measured(store, company), "product_revenue", "product")
+
+
+def test_the_amount_of_a_row_is_not_rounded(store: DuckStore) -> None:
+    """1.5 × 33.3333 is 49.99995, and the rest of a deal of 100 is 50.00005."""
+    company = Company().staff()
+    sold(company, company.deal(moves=WON), ("A", "1.5", "33.3333", 796))
+    found = by(measured(store, company), "product_revenue", "product")
+
+    assert {"A": pytest.approx(49.99995, abs=1e-9), "unallocated": pytest.approx(50.00005, abs=1e-9)} == found
 
 
 def test_twenty_products_have_a_name(store: DuckStore) -> None:

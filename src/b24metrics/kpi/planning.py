@@ -217,7 +217,7 @@ SALES_VELOCITY_PER_DAY = Kpi(
             "deals": Number(OPEN_DEALS),
             "size": Over(Mean(CLOSED_DEALS, "amount", WON), WindowId.T90),
             "rate": Over(Ratio(Number(CLOSED_DEALS, WON), Number(CLOSED_DEALS)), WindowId.T90),
-            "cycle": Over(Mean(CLOSED_DEALS, "cycle_seconds", f"{WON} AND cycle_seconds IS NOT NULL"), WindowId.T90),
+            "cycle": Over(Mean(CLOSED_DEALS, "cycle_seconds", f"{WON} AND cycle_seconds >= 0"), WindowId.T90),
             "closed": Over(Number(CLOSED_DEALS), WindowId.T90),
         },
         velocity,

@@ -37,13 +37,13 @@ WITH won AS (
     WHERE c.outcome = 'won' AND c.amount IS NOT NULL
 ), lines AS (
     SELECT r.owner_id AS id, coalesce(nullif(r.product_name, ''), '(none)') AS product,
-        sum(CAST(r.quantity * r.price AS DECIMAL(20, 4))) AS native_amount
+        sum(CAST(r.quantity * r.price AS DECIMAL(24, 8))) AS native_amount
     FROM product_rows AS r
     WHERE r.portal = $portal AND r.owner_type_id = 2 AND r.owner_id IN (SELECT v.id FROM won AS v)
     GROUP BY r.owner_id, coalesce(nullif(r.product_name, ''), '(none)')
 ), named AS (
     SELECT v.window_no, v.id, v.manager_id, v.pipeline_id, v.placed_in, l.product,
-        CAST(l.native_amount AS DECIMAL(20, 4)) * v.factor AS amount
+        CAST(l.native_amount AS DECIMAL(24, 8)) * v.factor AS amount
     FROM won AS v
     JOIN lines AS l ON l.id = v.id
 ), explained AS (
