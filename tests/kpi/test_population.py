@@ -324,6 +324,22 @@ def test_a_frozen_rate_outlives_todays(store: DuckStore) -> None:
     assert 600 + 1000 == revenue(measured(store, company))
 
 
+@pytest.mark.parametrize(("seen_in", "expected"), [("RUB", 1000), (None, 600), ("USD", 600)])
+def test_a_frozen_rate_is_that_of_the_currency_it_was_seen_with(
+    store: DuckStore, seen_in: str | None, expected: int
+) -> None:
+    """Won in roubles, turned into 10 dollars since: what the rouble was worth values no dollar."""
+    company = Company().staff()
+    company.currency("USD", "100")
+    deal = company.deal(moves=WON, opportunity=Decimal(10), currency_id="USD")
+    company.add(
+        schema.DEAL_CLOSINGS, deal_id=deal, semantics="S", manager_id=7, currency_id=seen_in, rate=Decimal(60), rate_count=1,
+        observed_at=NOW,
+    )  # fmt: skip
+
+    assert expected == revenue(measured(store, company))
+
+
 def test_an_observation_of_another_outcome_is_void(store: DuckStore) -> None:
     """Frozen when lost, won since: neither owner nor rate of the loss counts."""
     company = Company().staff()

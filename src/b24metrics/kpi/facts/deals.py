@@ -8,8 +8,9 @@ from b24metrics.kpi.facts.view import Fact, View
 
 #: Won and lost deals by the moment of closing (catalogue §1 decisions 1–3, §2.3, §2.7; §19 on imported deals). What was
 #: observed before the present stay began belongs to an earlier one, what was observed of a deal that moved after ``$now``
-#: to a later one; the minute is for clocks of history and record. Where nothing was observed, assignments and rates as
-#: they were written down tell whose the deal was and what its currency was worth.
+#: to a later one; the minute is for clocks of history and record. A rate belongs to the currency that it was seen with: it
+#: says nothing of another that the deal was given since. Where nothing was observed, assignments and rates as they were
+#: written down tell whose the deal was and what its currency was worth.
 #: ``customer``: the company, else the contact; NULL without a client. ``cycle_seconds``: from creation to closing by the
 #: clock on the wall; NULL for imported deals and those created closed (§2.7).
 CLOSINGS = View(
@@ -29,13 +30,14 @@ WITH closed AS (
             ELSE d.closed_since END AS happened_at
     FROM closed AS d
 ), observed AS (
-    SELECT z.deal_id, z.semantics, z.observed_at, z.manager_id, z.department_id, f.factor
+    SELECT z.deal_id, z.semantics, z.observed_at, z.manager_id, z.department_id, z.currency_id, f.factor
     FROM deal_closings AS z
     LEFT JOIN kpi_deal_stages_then AS t ON t.id = z.deal_id
     LEFT JOIN kpi_factors AS f ON f.rate = z.rate AND f.rate_count = z.rate_count
     WHERE z.portal = $portal AND (t.id IS NULL OR z.observed_at <= $now)
 ), frozen AS (
-    SELECT d.*, z.deal_id, z.manager_id AS frozen_manager_id, z.department_id AS placed_in, z.factor
+    SELECT d.*, z.deal_id, z.manager_id AS frozen_manager_id, z.department_id AS placed_in,
+        CASE WHEN coalesce(z.currency_id, d.currency) = d.currency THEN z.factor END AS factor
     FROM dated AS d
     LEFT JOIN observed AS z ON z.deal_id = d.id AND z.semantics = d.semantics
         AND z.observed_at >= coalesce(d.stays_since, TIMESTAMPTZ '1900-01-01 00:00:00+00') - INTERVAL '1 minute'
