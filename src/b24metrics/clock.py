@@ -87,3 +87,8 @@ class HandClock:
     async def asleep(self, seconds: float) -> None:
         self.move(max(0.0, seconds))
         await asyncio.sleep(0)
+
+
+async def machine_pause(seconds: float) -> None:
+    """Wait on the machine's time whatever clock is in hand: for what another machine's clock decides, such as leases."""
+    await asyncio.sleep(seconds)

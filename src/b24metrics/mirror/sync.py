@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from b24metrics.clock import Clock, SystemClock
+from b24metrics.clock import Clock, SystemClock, machine_pause
 from b24metrics.errors import ConfigError, MirrorError, NothingMirrored
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.backfill import Backfill, Progress
@@ -191,7 +191,7 @@ class Sync:
     async def _beat(self) -> None:
         while True:
             # Real seconds: the lease is by the database's clock, which no clock of ours can move.
-            await asyncio.sleep(self._lease.seconds / 3)
+            await machine_pause(self._lease.seconds / 3)
             with suppress(MirrorError):  # whoever writes next is told
                 await self._desk.write(self._lease.hold)
 

@@ -17,15 +17,15 @@ from sqlglot import exp
 from b24metrics.mirror.stores.parameters import pieces
 from b24metrics.mirror.stores.patterns import as_postgres
 
-_OURS = re.compile(r"(%\(b24_\d+\)s)")
-_DOUBLE = "CREATE FUNCTION pg_temp.b24_double(%s) RETURNS DOUBLE PRECISION IMMUTABLE STRICT PARALLEL SAFE RETURN %s"
+_OURS = re.compile(r"(%\(mirror_\d+\)s)")
+_DOUBLE = "CREATE FUNCTION pg_temp.mirror_double(%s) RETURNS DOUBLE PRECISION IMMUTABLE STRICT PARALLEL SAFE RETURN %s"
 #: What PostgreSQL must know in each session: a truth value is a number for DuckDB, and for nobody else.
 SESSION = (
     _DOUBLE % ("BOOLEAN", "CAST(CAST($1 AS INTEGER) AS DOUBLE PRECISION)"),
     _DOUBLE % ("DOUBLE PRECISION", "$1"),
 )
 #: Stands for the collation that knows letters; replaced by one that the server has.
-LETTERS = "b24_letters"
+LETTERS = "mirror_letters"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Carried:
     """What to ask PostgreSQL, in psycopg's words.
 
     Attributes:
-        statements: in order; parameters are ``%(b24_0)s`` …, in the order of the ``?`` they stand for.
+        statements: in order; parameters are ``%(mirror_0)s`` …, in the order of the ``?`` they stand for.
         patterns: numbers of the parameters that are regular expressions.
     """
 
@@ -43,7 +43,7 @@ class Carried:
 
 def parameter(number: int) -> str:
     """The name of a parameter."""
-    return f"b24_{number}"
+    return f"mirror_{number}"
 
 
 @lru_cache(maxsize=4096)
@@ -81,7 +81,7 @@ def _settled(node: exp.Expression, patterns: set[int]) -> exp.Expression:
             _note_pattern(node, patterns)
             node.set("this", _lettered(node.this))
         case exp.Cast() if isinstance(node.this, exp.Column) and node.to.is_type("double"):
-            return exp.Dot.build([exp.to_identifier("pg_temp"), exp.func("b24_double", node.this)])
+            return exp.Dot.build([exp.to_identifier("pg_temp"), exp.func("mirror_double", node.this)])
         case exp.Order() if len(node.expressions) == 1 and node.expressions[0].this == exp.var("ALL"):
             listed = node.find_ancestor(exp.Select)
             assert listed is not None
@@ -101,7 +101,7 @@ def _lettered(node: exp.Expression) -> exp.Expression:
 def _note_pattern(node: exp.RegexpLike, patterns: set[int]) -> None:
     pattern = node.expression
     if isinstance(pattern, exp.Placeholder | exp.Parameter):
-        patterns.add(int(pattern.name.removeprefix("b24_")))
+        patterns.add(int(pattern.name.removeprefix("mirror_")))
     elif isinstance(pattern, exp.Literal):
         node.set("expression", exp.Literal.string(as_postgres(pattern.this)))
 

@@ -156,7 +156,7 @@ class PostgresStore:
         return int(page.num_rows)
 
     def _upsert(self, table: Table, page: pa.Table) -> None:
-        staged, names = f"b24_staged_{table.name}", tuple(page.column_names)
+        staged, names = f"mirror_staged_{table.name}", tuple(page.column_names)
         changed = [name for name in names if name not in table.primary_key]
         sql = upsert_sql(table, names, staged)
         if changed:
