@@ -71,7 +71,7 @@ def test_a_temporary_table_replaces_its_namesake() -> None:
 
     assert "DROP TABLE IF EXISTS pg_temp.x" == found.statements[0]
     assert (
-        'CREATE TEMPORARY TABLE x AS SELECT %(b24_0)s AS a, b %% 2 FROM t WHERE (b) COLLATE "letters" ~ %(b24_1)s'
+        'CREATE TEMPORARY TABLE x AS SELECT %(mirror_0)s AS a, b %% 2 FROM t WHERE (b) COLLATE "letters" ~ %(mirror_1)s'
         == found.statements[1]
     )
     assert "ANALYZE x" == found.statements[2]

@@ -147,8 +147,8 @@ def toml_sheets(path: Path, what: str) -> dict[str, Sheet]:
         if len(lines) != len(tables):  # written as an inline array: all rows stand on one line
             lines = [_line_of(text, name)] * len(tables)
         rows = [{key: _cell(value) for key, value in table.items()} for table in tables]
-        head = tuple(dict.fromkeys(key for row in rows for key in row))
-        sheets[name] = Sheet(path, what, head, tuple(zip(lines, rows, strict=True)))
+        columns = tuple(dict.fromkeys(key for row in rows for key in row))
+        sheets[name] = Sheet(path, what, columns, tuple(zip(lines, rows, strict=True)))
     mistakes.settle()
     return sheets
 
