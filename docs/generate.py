@@ -173,6 +173,7 @@ _FEEDS: Mapping[str, Title] = {
     "contacts": Title("контакты", "contacts"),
     "companies": Title("компании", "companies"),
     "proposals": Title("предложения или этапы (смотря что настроено)", "quotes or stages (as configured)"),
+    "purchases": Title("сделки или счета (смотря что считать покупкой)", "deals or invoices (whichever are purchases)"),
     "assignments": Title("наблюдение за ответственными", "observed changes of the person responsible"),
 }
 

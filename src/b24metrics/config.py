@@ -43,9 +43,11 @@ from b24metrics.kpi.options import (
     BonusTier,
     ClosedAtSource,
     Criterion,
+    CustomerOptions,
     Flaw,
     KpiOptions,
     LeadMode,
+    PurchaseBasis,
     QuoteSource,
     ScorecardOptions,
     SegmentBy,
@@ -485,6 +487,34 @@ class BonusSettings(_Section):
     prize_above: float = Field(default=0.0, description="value above which there is a prize at all")
 
 
+class CustomerSettings(_Section):
+    """``[customers]``: who is a client, and what one is worth."""
+
+    active_days: int = Field(
+        default=365, ge=1, description="a client is active for as many calendar days after a purchase"
+    )
+    basis: PurchaseBasis = Field(
+        default=PurchaseBasis.DEALS,
+        description="what a purchase is: a won deal, or a paid invoice; its amount is above 0",
+    )
+    lifetime_years: float | None = Field(
+        default=None, gt=0, description="how long a client stays, for the simple value; default: by churn"
+    )
+    lifetime_cap_years: float = Field(default=10.0, gt=0, description="the longest that churn may say")
+    discount: float | None = Field(
+        default=None,
+        ge=0,
+        description="yearly discount: `0.12`; without it there is no discounted value, and predicted ones take that",
+    )
+    retention: float | None = Field(
+        default=None, ge=0, le=1, description="share of clients that stay a year, for the discounted value"
+    )
+    horizon_years: float | None = Field(
+        default=None, ge=1, description="years of the discounted value, a whole number or `inf`"
+    )
+    predicted_months: int = Field(default=12, ge=1, description="how many months ahead purchases are predicted")
+
+
 class SaidSettings(_Section):
     """A text in both languages."""
 
@@ -603,6 +633,7 @@ class Settings(BaseSettings):
     kpi: KpiSettings = KpiSettings()
     scorecard: ScorecardSettings = ScorecardSettings()
     bonus: BonusSettings = BonusSettings()
+    customers: CustomerSettings = CustomerSettings()
     custom: tuple[CustomSettings, ...] = Field(default=(), description="KPIs of your own: see `[[custom]]`")
     calendar: Mapping[str, Any] = Field(
         default={}, description="working time; default: Monday to Friday, 09:00 to 18:00, in the reporting zone"
@@ -657,6 +688,7 @@ class Settings(BaseSettings):
                 **self.bonus.model_dump(exclude={"tiers"}),
                 tiers=tuple(BonusTier(**tier.model_dump()) for tier in self.bonus.tiers),
             ),
+            customers=CustomerOptions(**self.customers.model_dump()),
             **self.kpi.model_dump(),
         )
 

@@ -185,7 +185,7 @@ CATALOGUE = [
     "purchase_frequency",
     "interpurchase_seconds_median",
     "post_sale_contact_rate",
-    "rfm_segment_customers",
+    "rfm_score",
     "clv_historic",
     "clv_simple",
     "clv_discounted",

@@ -15,6 +15,7 @@ from b24metrics.kpi import (
     invoices,
     planning,
     quality,
+    retention,
     telephony,
     volume,
 )
@@ -22,7 +23,8 @@ from b24metrics.kpi.model import Kpi
 
 _CHAPTERS = (
     volume.CHAPTER, planning.CHAPTER, telephony.CHAPTER, activity.CHAPTER, invoices.CHAPTER, discipline.CHAPTER,
-    conversion.CHAPTER, telephony.CONVERSION, efficiency.CHAPTER, quality.CHAPTER, health.CHAPTER, feedback.CHAPTER,
+    conversion.CHAPTER, telephony.CONVERSION, efficiency.CHAPTER, retention.CHAPTER,
+    quality.CHAPTER, health.CHAPTER, feedback.CHAPTER,
 )  # fmt: skip
 
 KPIS: Mapping[str, Kpi] = MappingProxyType({kpi.id: kpi for chapter in _CHAPTERS for kpi in chapter})

@@ -11,7 +11,8 @@ from b24metrics.kpi.discipline import (
     OPEN_DEALS_WITHOUT_ACTIVITY_SHARE,
     STALE_DEALS_SHARE,
 )
-from b24metrics.kpi.facts.people import LOADS, PURCHASES, SCORED_CALLS, SCORES, STAFF, TRAINING, WORKED
+from b24metrics.kpi.facts.customers import CLIENT_SALES
+from b24metrics.kpi.facts.people import LOADS, SCORED_CALLS, SCORES, STAFF, TRAINING, WORKED
 from b24metrics.kpi.feedback import REVIEWS_POSITIVE_COUNT
 from b24metrics.kpi.invoices import INVOICES_PAID_AMOUNT
 from b24metrics.kpi.model import (
@@ -195,7 +196,7 @@ _MEASURED: dict[str, Measure] = {
     Criterion.SUCCESSFUL_CALLS: CALLS_SUCCESSFUL_COUNT.measure,
     Criterion.CALL_CONVERSION: CALL_CONVERSION_RATIO.measure,
     Criterion.AVERAGE_CHECK: AVG_DEAL_SIZE.measure,
-    Criterion.REPEAT_PURCHASES: Number(PURCHASES, "repeated"),
+    Criterion.REPEAT_PURCHASES: Number(CLIENT_SALES, "repeated"),
     Criterion.POSITIVE_REVIEWS: REVIEWS_POSITIVE_COUNT.measure,
     Criterion.COMMUNICATION: CALL_QUALITY_SCORE.measure,
     "share_overdue": Over(OPEN_DEALS_OVERDUE_ACTIVITY_SHARE.measure, WindowId.NOW),
@@ -240,7 +241,7 @@ BONUS_AMOUNT = Kpi(
         | {
             "plan": _PLAN,
             "paid": INVOICES_PAID_AMOUNT.measure,
-            "new_customers": Number(PURCHASES, "first_ever"),
+            "new_customers": Number(CLIENT_SALES, "first_ever"),
             "frozen_before": Previous(_FROZEN),
             "live_before": Previous(REVENUE),
             "plan_before": Previous(_PLAN),

@@ -409,7 +409,7 @@ def _coded(column: pa.ChunkedArray) -> Coded:
 
 def _columns(measure: RowMeasure) -> tuple[str, ...]:
     if isinstance(measure, Computed):
-        return measure.columns
+        return measure.columns if measure.per is None else (*measure.columns, measure.per)
     return (measure.column,) if measure.per is None else (measure.column, measure.per)
 
 

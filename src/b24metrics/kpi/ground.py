@@ -33,7 +33,7 @@ from b24metrics.kpi.model import (
     StageInfo,
     WindowId,
 )
-from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, QuoteSource
+from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, PurchaseBasis, QuoteSource
 from b24metrics.kpi.refine import Refinement
 from b24metrics.kpi.windows import Segments, Window, WindowRules
 from b24metrics.worktime import Absence, Calendars, Employee, WorkCalendar
@@ -176,6 +176,9 @@ class Ground:
         if "proposals" in needed:
             by_stage = self.options.quote_source is QuoteSource.STAGE
             needed = needed - {"proposals"} | ({"deals", "deal_moves"} if by_stage else {"quotes"})
+        if "purchases" in needed:
+            by_invoices = self.options.customers.basis is PurchaseBasis.INVOICES
+            needed = needed - {"purchases"} | {"invoices" if by_invoices else "deals"}
         return tuple(sorted(needed - self.feeds))
 
     # ------------------------------------------------------------ people and places
@@ -376,12 +379,17 @@ class Ground:
             numbers = [windows.index(window) for window in asked]
             if fact.windowed:
                 meant = ((number, windows[number]) for number in numbers)
-                bounds = [(number, window.start, window.end, window.last_on) for number, window in meant]
+                bounds = [
+                    (number, window.start, window.end, window.last_on, self._back(window.start), self._back(window.end))
+                    for number, window in meant
+                ]
                 columns = {
                     "window_no": "int64",
                     "starts_at": "instant",
                     "ends_at": "instant",
                     "period_ends_on": "date32",
+                    "starts_back": "instant",
+                    "ends_back": "instant",
                 }
                 self._load(f"{fact.name}_windows", columns, bounds, made)
                 self.spans[fact] = [(number, number) for number in numbers]
@@ -395,6 +403,10 @@ class Ground:
         yield
         # After a failure there is nothing to drop: the transaction takes the tables back.
         self.store.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("kpi_cells", *reversed(made))))
+
+    def _back(self, at: datetime) -> datetime:
+        """From when on a purchase keeps its client active until ``at``."""
+        return self.rules.instant(self.rules.wall(at) - timedelta(days=self.options.customers.active_days))
 
     def _reach(self, view: View, since: datetime, reach: dict[View, datetime]) -> None:
         reach[view] = min(since, reach.get(view, since))
@@ -432,6 +444,9 @@ class Ground:
             "particles": f" {' '.join(sorted(text.lower() for text in options.name_particles))} ",
             "headline_unit": options.headline_unit,
             "segment_by": options.segment_by.value,
+            "by_invoices": options.customers.basis is PurchaseBasis.INVOICES,
+            "active_seconds": options.customers.active_days * _DAY_SECONDS,
+            "margin": options.margin,
             "stale_before": self.stale_before,
             "d30_at": self.rules.window(WindowId.D30, self.now).start,
             "t180_at": self.rules.window(WindowId.T180, self.now).start,
@@ -518,7 +533,11 @@ class Ground:
         reads = [f"f.{c}" if c in instants else f"coalesce(f.{c}, 0) AS {c}" for c in refine.reads]
         when, params = ("", []) if not fact.dated else (" WHERE f.happened_at >= ?", [since])
         table = self.store.arrow(f"SELECT f.row_no, {', '.join(reads)} FROM {fact.name}_raw AS f{when}", params)
-        added = refine.compute({column: _integers(table, column) for column in refine.reads}, self.clocks, self.told)
+        columns: dict[str, np.ndarray[Any, Any]] = {
+            column: _floats(table, column) if column in refine.amounts else _integers(table, column)
+            for column in refine.reads
+        }
+        added = refine.compute(columns, self.clocks, self.told)
         name = f"{fact.name}_refined"
         self.store.load(name, _arrow_columns({"row_no": _integers(table, "row_no"), **added}))
         made.append(name)
@@ -718,3 +737,8 @@ def _integers(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[np.int64
     if values.dtype.kind == "M":
         return np.asarray(values.astype("datetime64[s]").astype(np.int64))
     return np.asarray(values, dtype=np.int64)
+
+
+def _floats(table: pa.Table, column: str) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """A column without NULL as float64."""
+    return np.asarray(table.column(column).to_numpy(), dtype=np.float64)

@@ -71,7 +71,9 @@ def summary(customers: IntArray, days: IntArray, amounts: FloatArray, end: int) 
     customers, days, amounts = customers[seen], days[seen], amounts[seen]
     if not len(customers):
         return customers, Customers(*(np.empty(0) for _ in range(4)))
-    order = np.lexsort((days, customers))
+    # One sort of whole numbers instead of two.
+    span = int(days.max() - days.min()) + 1
+    order = np.argsort(customers * span + (days - days.min()), kind="stable")
     who, day, amount = customers[order], days[order], np.asarray(amounts, np.float64)[order]
     begins = np.ones(len(who), np.bool_)
     begins[1:] = (who[1:] != who[:-1]) | (day[1:] != day[:-1])
@@ -326,14 +328,32 @@ def lifetime_value(
         monthly_discount: 0.01 for one percent a month.
         margin: share of an amount that is earned.
     """
-    # Most customers of a large company came once, and share their history with many: each history is computed once.
-    rows, which = np.unique(
-        np.stack((customers.repeats, customers.recency, customers.age)), axis=1, return_inverse=True
+    occasions = discounted_occasions(
+        purchases,
+        customers.repeats,
+        customers.recency,
+        customers.age,
+        months=months,
+        month=month,
+        monthly_discount=monthly_discount,
     )
-    reached = np.stack([purchases.expected(k * month, *rows) for k in range(months + 1)])
-    discounts = (1 + monthly_discount) ** -np.arange(1.0, months + 1)
-    occasions = (discounts @ np.diff(reached, axis=0))[which.ravel()]
     return np.asarray(margin * spending.expected(customers.repeats, customers.spend) * occasions)
+
+
+def discounted_occasions(
+    purchases: PurchaseModel,
+    repeats: ArrayLike,
+    recency: ArrayLike,
+    age: ArrayLike,
+    *,
+    months: int = 12,
+    month: float = MONTH_DAYS,
+    monthly_discount: float = 0.0,
+) -> FloatArray:
+    """Repeat occasions expected in each customer's next ``months``, each discounted by the month in which it lies."""
+    reached = np.stack([purchases.expected(k * month, repeats, recency, age) for k in range(months + 1)])
+    discounts = (1 + monthly_discount) ** -np.arange(1.0, months + 1)
+    return np.asarray(discounts @ np.diff(reached, axis=0))
 
 
 def monthly(yearly: float) -> float:

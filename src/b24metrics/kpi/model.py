@@ -102,7 +102,15 @@ class Unit(StrEnum):
     @property
     def is_countable(self) -> bool:
         """Whole things: shown without decimals."""
-        return self not in {Unit.RATIO, Unit.SECONDS, Unit.MONEY, Unit.MONEY_PER_DAY, Unit.UNITS, Unit.POINTS}
+        return self not in {
+            Unit.RATIO,
+            Unit.SECONDS,
+            Unit.MONEY,
+            Unit.MONEY_PER_DAY,
+            Unit.UNITS,
+            Unit.POINTS,
+            Unit.PURCHASES,
+        }
 
 
 class Better(StrEnum):
@@ -126,6 +134,7 @@ class Chapter(StrEnum):
     QUALITY = "G"
     FEEDBACK = "H"
     HEALTH = "+"  # beside the chapters
+    CUSTOM = "custom"  # the company's own
 
 
 class WindowId(StrEnum):
@@ -134,7 +143,6 @@ class WindowId(StrEnum):
     NOW = "now"
     TODAY = "today"
     YESTERDAY = "yesterday"
-    CUSTOM = "custom"  # the company's own
     D7 = "7d"
     D30 = "30d"
     WTD = "wtd"
@@ -367,7 +375,8 @@ class Computed:
 
     ``compute`` gets the rows of the fact, sorted by cell, with ``columns`` as arrays, and returns one value per cell,
     NaN for nothing; or ``cells.Values`` with the sizes behind it, shape (cells,) each. Without a size of its own, ``n``
-    is the number of rows. ``order``: one of the columns, by which the rows of each cell ascend.
+    is the number of rows. ``order``: one of the columns, by which the rows of each cell ascend. ``per``: rows of a cell that
+    share this column's value are one record, of which the first row is seen; the records ascend by it.
     """
 
     fact: Fact
@@ -375,6 +384,7 @@ class Computed:
     compute: Callable[[Groups], FloatArray | Values]
     where: str = ""
     order: str | None = None
+    per: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -425,6 +435,7 @@ class Kpi:
         labels: label names beyond the grain: columns of the fact, or those of ``Derived.spread``.
         companions: the sizes that are published beside the value; None: those of the measure (``parts``).
         needs_input: kind of the numbers from outside (table ``inputs``) without which there is no sample at all.
+        exported: what its metric families are called after, where that is not the id.
         live: the exporter tells it by itself at every scrape: there is no metric family of it here.
     """
 
@@ -442,6 +453,7 @@ class Kpi:
     labels: tuple[str, ...] = ()
     companions: tuple[Part, ...] | None = None
     needs_input: str | None = None
+    exported: str | None = None
     live: bool = False
 
     @property
@@ -546,7 +558,12 @@ class Family:
     def name(self) -> str:
         """As Prometheus knows it."""
         # Linters reserve the suffixes for counters and histograms, and take "hours" for a unit.
-        words = self.kpi.id.removesuffix("_count").removesuffix("_total").replace("after_hours", "after_work")
+        words = (
+            (self.kpi.exported or self.kpi.id)
+            .removesuffix("_count")
+            .removesuffix("_total")
+            .replace("after_hours", "after_work")
+        )
         axes = self.grain.axes[:1] if self.kpi.adds_up else self.grain.axes  # pipelines of one manager do add up
         level = "_".join(_AXIS_WORDS[axis] for axis in axes if axis in _AXIS_WORDS) or "company"
         # A level word is not said twice, unless the plain name is that of the own members.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from itertools import pairwise
+from math import inf
 
 from b24metrics.errors import ConfigError
 from b24metrics.kpi.windows import Alignment
@@ -210,6 +211,41 @@ class BonusOptions:
     prize_above: float = 0.0
 
 
+class PurchaseBasis(StrEnum):
+    """What a purchase is."""
+
+    DEALS = "deals"  # a won deal with an amount above 0
+    INVOICES = "invoices"  # a paid invoice with an amount above 0
+
+
+#: Yearly discount of predicted client values, where none is set.
+YEARLY_DISCOUNT = 0.12
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerOptions:
+    """Who is a client, and what one is worth (catalogue §10).
+
+    Attributes:
+        active_days: a client is active for as many calendar days after a purchase.
+        basis: see there.
+        lifetime_years: how long a client stays; None: by churn, at most ``lifetime_cap_years``.
+        discount: yearly; None: there is no discounted value, and predicted ones take ``YEARLY_DISCOUNT``.
+        retention: yearly, of the discounted value; None: there is none.
+        horizon_years: of the discounted value, whole years or infinity; None: there is none.
+        predicted_months: how far ahead purchases are predicted.
+    """
+
+    active_days: int = 365
+    basis: PurchaseBasis = PurchaseBasis.DEALS
+    lifetime_years: float | None = None
+    lifetime_cap_years: float = 10.0
+    discount: float | None = None
+    retention: float | None = None
+    horizon_years: float | None = None
+    predicted_months: int = 12
+
+
 @dataclass(frozen=True, slots=True)
 class KpiOptions:
     """Decisions of one company.
@@ -260,7 +296,7 @@ class KpiOptions:
         stage_probabilities: stage → chance of winning, where neither history nor the deal says one.
         segment_by: what segments sales.
         rank_by: KPIs by which managers are ranked.
-        scorecard, bonus: see there.
+        scorecard, bonus, customers: see there.
         freeze_grace_days: days after the end of a month before its closing is written down for good, at most 27.
     """
 
@@ -321,6 +357,7 @@ class KpiOptions:
     rank_by: tuple[str, ...] = ("revenue_won",)
     scorecard: ScorecardOptions = ScorecardOptions()
     bonus: BonusOptions = BonusOptions()
+    customers: CustomerOptions = CustomerOptions()
     freeze_grace_days: int = 3
 
     def __post_init__(self) -> None:
@@ -352,6 +389,7 @@ class KpiOptions:
             if name not in REQUIRABLE[kind] and not name.startswith("UF_")
         ]
         wrong += self._wrong_in_plans() + _wrong_in_scorecard(self.scorecard) + _wrong_in_bonus(self.bonus)
+        wrong += _wrong_in_customers(self.customers)
         if wrong:
             raise ConfigError("; ".join(wrong))
 
@@ -413,4 +451,32 @@ def _wrong_in_bonus(bonus: BonusOptions) -> list[str]:
     ]
     if bonus.prize_by not in RANKABLE:
         wrong.append(f"prize_by is {bonus.prize_by}: it must be one of {', '.join(RANKABLE)}")
+    return wrong
+
+
+def _wrong_in_customers(customers: CustomerOptions) -> list[str]:
+    wrong = [
+        f"customers.{name} is {value}: it must be {what}"
+        for name, value, fine, what in (
+            ("active_days", customers.active_days, customers.active_days >= 1, "at least 1"),
+            ("predicted_months", customers.predicted_months, customers.predicted_months >= 1, "at least 1"),
+            ("lifetime_cap_years", customers.lifetime_cap_years, customers.lifetime_cap_years > 0, "above 0"),
+            (
+                "lifetime_years",
+                customers.lifetime_years,
+                customers.lifetime_years is None or customers.lifetime_years > 0,
+                "above 0",
+            ),
+            ("discount", customers.discount, (customers.discount or 0) >= 0, "at least 0"),
+            ("retention", customers.retention, 0 <= (customers.retention or 0) <= 1, "between 0 and 1"),
+        )
+        if not fine
+    ]
+    years = customers.horizon_years
+    if years is not None and years != inf and (years < 1 or years % 1):
+        wrong.append(f"customers.horizon_years is {years}: it must be a whole number of years, or infinite")
+    if years == inf and (customers.retention or 0) >= 1 + (customers.discount or 0):
+        wrong.append(
+            "customers: what nobody ever leaves and nothing discounts is worth infinitely much: set a discount"
+        )
     return wrong

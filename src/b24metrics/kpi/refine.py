@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from b24metrics.worktime import Calendars
 
 IntArray: TypeAlias = NDArray[np.int64]
 FloatArray: TypeAlias = NDArray[np.float64]
+TextArray: TypeAlias = NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,18 @@ class Refinement:
 
     Attributes:
         reads: columns of the fact that ``compute`` needs, none of them NULL: ids as they are, instants as epoch seconds.
-        adds: columns that it makes: BIGINT from integers, DOUBLE from floats, where NaN becomes NULL.
+        adds: columns that it makes: BIGINT from integers, DOUBLE from floats, where NaN becomes NULL, VARCHAR from texts.
         compute: arrays by name, all clocks and the company's decisions (zone, reporting currency and calendar as they
             hold for this portal), to arrays by name, one entry per row of the fact.
+        amounts: those of ``reads`` that have fractions: ``compute`` gets them as floats.
     """
 
     reads: tuple[str, ...]
     adds: tuple[str, ...]
-    compute: Callable[[Mapping[str, IntArray], Calendars, KpiOptions], Mapping[str, IntArray | FloatArray]]
+    compute: Callable[
+        [Mapping[str, NDArray[Any]], Calendars, KpiOptions], Mapping[str, IntArray | FloatArray | TextArray]
+    ]
+    amounts: tuple[str, ...] = ()
 
 
 def waiting(columns: Mapping[str, IntArray], calendars: Calendars, _options: KpiOptions) -> Mapping[str, IntArray]:

@@ -80,7 +80,7 @@ class RowSet:
         if isinstance(measure, Quantile):
             value = self.columns[measure.column]
             rows = rows[~np.isnan(value[rows])]
-        order = measure.column if isinstance(measure, Quantile) else measure.order
+        order = measure.column if isinstance(measure, Quantile) else measure.per or measure.order
         if order is not None:
             rows = rows[np.argsort(self.columns[order][rows], kind="stable")]
         grouped = self._grouped(cut, rows)
@@ -151,6 +151,11 @@ class RowSet:
         return self._sharing[per]
 
     def _computed(self, measure: Computed, window: int, rows: IntArray, codes: IntArray) -> Piece:
+        if measure.per is not None:
+            same = self.columns[measure.per][rows]
+            first = np.ones(len(rows), dtype=np.bool_)
+            first[1:] = (same[1:] != same[:-1]) | (codes[1:] != codes[:-1])
+            rows, codes = rows[first], codes[first]
         cells, starts, sizes = _runs(codes)
         bounds = np.append(starts, len(codes)).astype(np.int64)
         columns = {name: self.columns[name][rows] for name in measure.columns}

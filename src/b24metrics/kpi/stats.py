@@ -40,6 +40,16 @@ def wilson(successes: ArrayLike, trials: ArrayLike, z: float = Z95) -> tuple[Flo
     return low, high
 
 
+def quintile_scores(merit: ArrayLike) -> NDArray[np.int64]:
+    """Scores 1 … 5, the more merit the higher: 1 + floor(5 · |strictly worse| / n); equals share one.
+
+    Source: catalogue §10, ``rfm_score``.
+    """
+    values = np.asarray(merit, dtype=np.float64)
+    worse = np.searchsorted(np.sort(values), values, side="left")
+    return np.asarray(1 + 5 * worse // max(values.size, 1), dtype=np.int64)
+
+
 def survival(durations: ArrayLike, observed: ArrayLike) -> tuple[FloatArray, FloatArray]:
     """Kaplan-Meier: distinct event times, ascending, and the share that lasts longer than each.
 

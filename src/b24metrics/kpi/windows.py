@@ -23,7 +23,8 @@ Alignment = Literal["wall", "working"]
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the origin of wall seconds, which have no zone
 _SECOND = timedelta(seconds=1)
 #: Instants that windows may touch, epoch seconds: the years of working time, and one more before for t365.
-_YEARS = (int(datetime(1969, 1, 1, tzinfo=UTC).timestamp()), int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()))
+#: Instants between which wall time is known.
+YEARS = (int(datetime(1969, 1, 1, tzinfo=UTC).timestamp()), int(datetime(2100, 1, 1, tzinfo=UTC).timestamp()))
 _ROLLING = {
     WindowId.D7: 7,
     WindowId.D30: 30,
@@ -111,7 +112,7 @@ class WindowRules:
 
     def _instants(self, walls: Sequence[datetime]) -> list[datetime]:
         seconds = np.array([(wall - _EPOCH) // _SECOND for wall in walls], dtype=np.int64)
-        found = zone_table(self.zone, *_YEARS).instants(seconds)
+        found = zone_table(self.zone, *YEARS).instants(seconds)
         return [datetime.fromtimestamp(int(at), UTC) for at in found]
 
     # ------------------------------------------------------------ windows

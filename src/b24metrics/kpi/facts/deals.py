@@ -59,7 +59,7 @@ SELECT d.id, d.happened_at, coalesce(d.frozen_manager_id, h.manager_id, d.manage
     d.currency, CASE d.semantics WHEN 'S' THEN 'won' ELSE 'lost' END AS outcome, d.native_amount,
     coalesce(d.native_amount * coalesce(d.factor, q.factor), d.amount) AS amount,
     coalesce(d.factor, q.factor, r.factor) AS factor,
-    d.created_at, d.created_closed, d.company_id, d.contact_id,
+    d.created_at, d.created_closed, d.imported, d.company_id, d.contact_id,
     CASE WHEN d.company_id > 0 THEN 'company ' || CAST(d.company_id AS VARCHAR)
         WHEN d.contact_id > 0 THEN 'contact ' || CAST(d.contact_id AS VARCHAR) END AS customer,
     CASE WHEN NOT d.imported AND NOT d.created_closed THEN epoch(d.happened_at) - epoch(d.created_at) END AS cycle_seconds

@@ -35,23 +35,17 @@ LEFT JOIN numbered AS n ON n.status_id = s.status_id
 """,
 )
 
-#: Invoices as they are at ``$now``: those that are open, and those to which something happened since ``$since``. ``closed_since``: since when they have been paid or cancelled, without a break.
-INVOICES = View(
-    "kpi_invoices",
-    f"""
+_INVOICES = """
 WITH standing AS (
     SELECT e.id, e.assigned_by_id AS manager_id, CASE WHEN d.id IS NOT NULL THEN coalesce(d.pipeline_id, 0) END AS pipeline_id,
         coalesce(nullif(e.currency_id, ''), $base_currency) AS currency, coalesce(e.opportunity, 0) AS native_amount,
-        e.created_at, e.begins_on, e.due_on, CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
+        coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id, d.source_id, e.created_at, e.begins_on, e.due_on, CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
         s.semantics AS semantics_then, CASE WHEN s.id IS NULL THEN e.moved_at ELSE s.moved_at END AS moved_at
     FROM invoices AS e
     LEFT JOIN deals AS d ON d.portal = $portal AND d.id = e.deal_id AND d.deleted_at IS NULL
     LEFT JOIN kpi_invoice_stages_then AS s ON s.id = e.id
-    WHERE e.portal = $portal AND e.deleted_at IS NULL AND {created("e")}
-      AND (e.moved_at >= $since OR e.moved_at IS NULL OR e.created_at >= $since
-        OR e.begins_on >= CAST($since - INTERVAL '2 day' AS DATE)
-        OR e.stage_id NOT IN (SELECT c.status_id FROM kpi_invoice_stages AS c WHERE c.semantics <> 'P')
-        OR e.id IN (SELECT p.owner_id FROM payments AS p WHERE p.portal = $portal AND p.owner_type_id = 31 AND p.paid_at >= $since))
+    WHERE e.portal = $portal AND e.deleted_at IS NULL AND {there}
+      AND ({which})
       AND NOT coalesce(regexp_matches(e.title, $test_pattern), FALSE)
       AND coalesce(e.assigned_by_id, 0) NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_users')
       AND (d.id IS NULL OR (
@@ -87,12 +81,30 @@ WITH standing AS (
     LEFT JOIN kpi_days AS y ON y.on_date = i.begins_on
 )
 SELECT i.id, i.manager_id, i.pipeline_id, i.currency, i.semantics, i.is_draft, i.issued_at, i.issued_on, i.due_on,
-    i.closed_since, i.native_amount,
+    i.closed_since, i.company_id, i.contact_id, i.source_id, i.native_amount,
     i.native_amount * coalesce(CASE WHEN i.semantics = 'S' THEN f.factor END, r.factor) AS amount
 FROM dated AS i
 LEFT JOIN kpi_rates AS r ON r.currency_id = i.currency
 LEFT JOIN kpi_past_rates AS f ON f.currency_id = i.currency AND i.closed_since >= f.since AND i.closed_since < f.until
-""",
+"""
+
+#: Those that are open, and those to which something happened since ``$since``.
+_RECENT = """e.moved_at >= $since OR e.moved_at IS NULL OR e.created_at >= $since
+    OR e.begins_on >= CAST($since - INTERVAL '2 day' AS DATE)
+    OR e.stage_id NOT IN (SELECT c.status_id FROM kpi_invoice_stages AS c WHERE c.semantics <> 'P')
+    OR e.id IN (SELECT p.owner_id FROM payments AS p WHERE p.portal = $portal AND p.owner_type_id = 31 AND p.paid_at >= $since)"""
+
+#: Invoices as they are at ``$now``: those that are open, and those to which something happened since ``$since``. ``closed_since``: since when they have been paid or cancelled, without a break.
+INVOICES = View(
+    "kpi_invoices",
+    _INVOICES.format(there=created("e"), which=_RECENT),
+    needs=(INVOICE_STAGES, INVOICE_STAGES_THEN),
+)
+
+#: All of them, where purchases are paid invoices.
+INVOICES_EVER = View(
+    "kpi_invoices_ever",
+    _INVOICES.format(there=created("e"), which="$by_invoices"),
     needs=(INVOICE_STAGES, INVOICE_STAGES_THEN),
 )
 

@@ -8,7 +8,6 @@ from datetime import datetime, time
 import numpy as np
 from numpy.typing import NDArray
 
-from b24metrics.kpi.facts.deals import CLOSINGS
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import Fact
 from b24metrics.kpi.options import KpiOptions
@@ -139,22 +138,4 @@ JOIN phone_calls AS c ON c.portal = $portal AND c.id = s.id AND c.deleted_at IS 
 """,
     feeds=("phone_calls",),
     kind="phone_call",
-)
-
-#: Purchases: won deals with a client, by how many of that client's came before.
-PURCHASES = Fact(
-    "kpi_client_wins",
-    """
-SELECT c.id, c.happened_at, c.manager_id, c.placed_in,
-    row_number() OVER (PARTITION BY c.customer ORDER BY c.happened_at, c.id) > 1 AS repeated,
-    c.amount > 0 AND row_number() OVER (
-        PARTITION BY c.customer, coalesce(c.amount > 0, FALSE) ORDER BY c.happened_at, c.id) = 1 AS first_ever
-FROM kpi_closings AS c
-WHERE c.outcome = 'won' AND c.customer IS NOT NULL AND c.happened_at < $now
-""",
-    feeds=("deals",),
-    waits_for=("deal_moves",),
-    needs=(CLOSINGS,),
-    kind="deal",
-    placed=True,
 )

@@ -68,6 +68,9 @@ ASKED: Final = frozenset(
         "particles",  # words that may begin a family name, in lower case, with a space before and after each
         "headline_unit",  # code of the unit of measure whose quantities are counted
         "segment_by",  # industry, client_type or deal_type
+        "by_invoices",  # TRUE: a purchase is a paid invoice
+        "active_seconds",  # a client is active for that long after a purchase, on the local clock
+        "margin",  # share of revenue that is left after the cost of goods
     }
 )  # fmt: skip
 
@@ -79,7 +82,8 @@ class View:
     Attributes:
         name: of the temporary table that it becomes. needs: views that it reads. feeds: those without which its rows mean
             nothing, by their names in ``feed_state``; "requests" stands for leads or deals, whichever new requests are,
-            "proposals" for quotes or for deals with their moves, whichever tells.
+            "proposals" for quotes or for deals with their moves, whichever tells, "purchases" for deals or invoices, whichever they
+            are.
         waits_for: feeds that it can do without, but not with half of: while their past is being copied there are no rows.
     """
 
@@ -99,21 +103,22 @@ class Fact(View):
         solo: column that tells rows whose distinct key occurs in no other row, so that they may be counted plainly.
         refine: adds columns that SQL cannot say (working time), over whole arrays.
         windowed: for cohorts and sets that depend on the bounds of the window: the SQL may read
-            ``kpi_windows(window_no, starts_at, ends_at, period_ends_on)``, every window that is asked of this fact (half-open;
-            previous and fixed ones included; a state's is empty, both bounds being ``$now``; ``period_ends_on``: first local
-            date after the whole period), and yields the column ``window_no`` instead of ``happened_at``: a row counts in
+            ``kpi_windows(window_no, starts_at, ends_at, period_ends_on, starts_back, ends_back)``, every window that is asked of
+            this fact (half-open; previous and fixed ones included; a state's is empty, both bounds being ``$now``;
+            ``period_ends_on``: first local date after the whole period; ``…_back``: the same wall time as many days before
+            a bound as a client stays active), and yields the column ``window_no`` instead of ``happened_at``: a row counts in
             that window alone. ``$since`` is the earliest ``starts_at``.
         placed: rows say in ``placed_in`` to which department their manager belonged at the time; where that is NULL, or a
             department that is gone, today's counts (catalogue §2.5 "Membership").
     """
 
     kind: str = ""
+    kinds: str = ""
     state: bool = False
     solo: str | None = None
     refine: Refinement | None = None
     windowed: bool = False
     placed: bool = False
-    kinds: str = ""
 
     @property
     def dated(self) -> bool:
