@@ -19,9 +19,9 @@ from b24exporter.board import Board, Edition, FeedState
 from b24exporter.layout import Layout
 from b24exporter.markup import Content, Node, document, el
 from b24exporter.phrases import FEEDS, SAID, WINDOWS
-from b24exporter.wording import NOTHING, age, grouped, moment, percent, shown
 from b24metrics.exposition.families import clean
 from b24metrics.kpi.model import MANAGER, Kpi, Language, Sample, Unit, WindowId
+from b24metrics.wording import NOTHING, age, grouped, moment, percent, shown
 
 #: Seconds between two reloads by the browser itself.
 RELOAD_SECONDS = 30

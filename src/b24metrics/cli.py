@@ -358,20 +358,39 @@ def kpi(
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        question = reports.asked(ids or [], window or [], by or [], everything=everything)
-        snapshot = reports.answer(settings, portal, question, reports.instant_of(at))
-    samples = [sample for sample in snapshot.samples if question.wants(sample)]
-    if as_json:
-        for sample in samples:
-            typer.echo(json.dumps(reports.as_object(sample), ensure_ascii=False))
-        return
-    language = settings.reporting.language
-    for one in question.kpis:
-        rows = [reports.as_row(snapshot, sample) for sample in samples if sample.kpi is one]
-        if rows:
-            console.table(f"{one.title.said(language)} ({one.id})", ("who", "window", "value", "n"), rows, right=(2, 3))
-        elif one.id in snapshot.absent:
-            console.say(f"{one.id}: no numbers, because {', '.join(snapshot.absent[one.id])} was not copied.")
+        language, known = settings.reporting.language, settings.kpis()
+        question = reports.asked(known, ids or [], window or [], by or [], everything=everything)
+        if listed:
+            if as_json:
+                raise ConfigError("--list is for people: leave --json out, or --list.")
+            rows = reports.listing({kpi.id: kpi for kpi in question.kpis}, language)
+            console.table("", ("id", "title", "unit", "by", "windows"), rows)
+            return
+        at_moment = reports.instant_of(at)
+        snapshot = reports.answer(settings, portal, question, at_moment)
+        if as_json:
+            for one in reports.objects(snapshot, question):
+                typer.echo(json.dumps(one, ensure_ascii=False))
+            return
+        course = None
+        if trend:
+
+            def watched(moments: Sequence[datetime]) -> Iterable[datetime]:
+                return console.counted(moments, "past instants computed")
+
+            course = reports.trends(settings, portal, question, at_moment, watched)
+    silent = []
+    for kpi in question.kpis:
+        head, lines = reports.table_of(snapshot, kpi, question, language, course)
+        if lines:
+            right = [number for number, name in enumerate(head) if name not in {"", "trend"}]
+            console.table(f"{kpi.title.said(language)} ({kpi.id})", head, lines, right=right)
+        elif kpi.id in snapshot.absent:
+            console.say(f"{kpi.id}: no numbers, because {', '.join(snapshot.absent[kpi.id])} was not copied.")
+        else:
+            silent.append(kpi.id)
+    if silent:
+        console.say(f"Nothing to say of {', '.join(silent)}: there are no records that count.")
 
 
 @app.command()
@@ -386,8 +405,14 @@ def explain(
     config: ConfigFile = None,
     mirror: MirrorFile = None,
     portal: PortalName = None,
+    listed: Annotated[bool, typer.Option("--list", help="Which KPIs there are; computes nothing.")] = False,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="Beside each number, what it was over the seven comparable windows before.")
+    ] = False,
     window: Annotated[str | None, typer.Option("--window", "-w", help="Default: the first of the KPI's card.")] = None,
-    by: Annotated[str, typer.Option("--by", "-b", help="T company, D department, M manager, P pipeline …")] = "T",
+    by: Annotated[
+        str | None, typer.Option("--by", "-b", help="T company, D department, M manager, P pipeline …")
+    ] = None,
     at: Annotated[str | None, typer.Option(help="As of this instant (ISO 8601).")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
@@ -397,23 +422,22 @@ def explain(
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        (one,) = reports.asked([kpi_id], [window] if window else [], [by], everything=False).kpis
-        chosen = next((known for known in one.windows if known == window), one.windows[0] if window is None else None)
-        if chosen is None:
-            raise ConfigError(f"{one.id} has no window {window}. Its windows: {', '.join(one.windows)}.")
-        grain = reports.grain_of(by)
+        language = settings.reporting.language
+        question = reports.asked(
+            settings.kpis(), [kpi_id], [window] if window else [], [by] if by else [], everything=False
+        )
+        (one,) = question.kpis
+        chosen, grain = question.looks(one)[0], question.cuts(one)[0]
         found = reports.records(
-            settings, portal, one, chosen, grain, reports.labels_of(grain, labels or []), reports.instant_of(at)
+            settings, portal, one, chosen, grain, reports.labels_of(one, grain, labels or []), reports.instant_of(at)
         )
     if as_json:
         for record in found:
             typer.echo(json.dumps(reports.record_object(record), ensure_ascii=False))
         return
-    console.table(
-        f"{one.title.said(settings.reporting.language)} ({one.id}), {chosen}: {len(found)} records",
-        ("part", "kind", "id", "title", "contribution"),
-        [reports.record_row(record) for record in found],
-        right=(2, 4),
+    console.records(
+        f"{one.title.said(language)} ({one.id}), {chosen}: {reports.total_of(one, found, language)}",
+        [reports.record_row(record, one, language) for record in found],
     )
 
 
@@ -444,7 +468,7 @@ def history(
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        kpis = reports.asked(ids or [], [], [], everything=False).kpis
+        kpis = reports.asked(settings.kpis(), ids or [], [], [], everything=True).kpis
         past = reports.Past(
             step_of(step),
             days,
@@ -525,7 +549,7 @@ def sim(
 
 @app.command(name="config")
 def check_config(config: ConfigFile = None) -> None:
-    """Check the settings and tell every mistake at once."""
+    """Check the settings and tell every mistake at once; show the cards of the company's own KPIs."""
     from b24metrics import console
 
     with console.doors():
@@ -545,3 +569,18 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+        language, known = settings.reporting.language, settings.kpis()
+        own = [known[custom.id] for custom in settings.custom]
+        for kpi in own:
+            console.table(
+                f"{kpi.title.said(language)} ({kpi.id})",
+                ("", ""),
+                [
+                    ("what it is", kpi.definition.said(language)),
+                    ("formula", kpi.formula),
+                    ("unit, good is", f"{kpi.unit}, {kpi.better.name.lower()}"),
+                    ("cut by", " ".join(map(str, kpi.grains))),
+                    ("windows", " ".join(kpi.windows)),
+                    ("metrics", " ".join(family.name for family in kpi.families)),
+                ],
+            )

@@ -168,12 +168,34 @@ def _lines(clock: Clock) -> Callable[[Stretch], None]:
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
     """Print a table; ``right``: columns that hold numbers."""
-    made = Table(title=title or None, title_justify="left", header_style="bold")
+    if title:  # a line of its own: a title of the table would be folded to the table's width
+        out.print(Text(plain(title), style="italic"))
+    made = Table(header_style="bold")
     for number, name in enumerate(head):
         made.add_column(name, justify="right" if number in right else "left", overflow="fold")
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
     out.print(made)
+
+
+def records(title: str, rows: Sequence[tuple[str, ...]]) -> None:
+    """Print records behind a number: part, record, title, contribution, link. What no record has is left out; where the
+    terminal is narrow, the link is what the record's name leads to, or stands below it.
+    """
+    head = ("part", "record", "title", "contribution", "link")
+    shown = [number for number in range(len(head)) if number in {1, 3} or any(row[number] for row in rows)]
+    width = sum(max((len(row[number]) for row in (*rows, head)), default=0) + 3 for number in shown) + 1
+    if width <= out.width or 4 not in shown:
+        table(title, [head[n] for n in shown], [[row[n] for n in shown] for row in rows], right=[shown.index(3)])
+        return
+    shown.remove(4)
+    lines = []
+    for row in rows:
+        name = Text(plain(row[1]), style=f"link {row[4]}" if row[4] else "")
+        if row[4] and not out.is_terminal:  # a file has nothing to click at
+            name.append(f"\n{plain(row[4])}")
+        lines.append([name if n == 1 else row[n] for n in shown])
+    table(title, [head[n] for n in shown], lines, right=[shown.index(3)])
 
 
 def say(text: str) -> None:

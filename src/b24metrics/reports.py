@@ -17,54 +17,100 @@ from zoneinfo import ZoneInfo
 
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.console import duration, grouped
 from b24metrics.errors import ConfigError
 from b24metrics.exposition.history import instants, write_history
-from b24metrics.kpi import KPIS, Grain, Kpi, KpiOptions, Record, Sample, Snapshot, Unit, WindowId
+from b24metrics.kpi import Grain, Kpi, KpiOptions, Record, Sample, Snapshot, WindowId
 from b24metrics.kpi import evaluate as evaluate_all
 from b24metrics.kpi import explain as explain_one
 from b24metrics.kpi.ground import Ground
-from b24metrics.kpi.model import Axis
+from b24metrics.kpi.model import COMPANY, Axis, Language, Unit
 from b24metrics.mirror.stores import Store, open_store
 from b24metrics.mirror.sync import which_portal
+from b24metrics.wording import NOTHING, duration, grouped, shown
+
+#: Values of a trend, the present one included.
+TREND = 8
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked: KPIs, and which windows and grains of theirs (None: all of the card)."""
+    """What is asked: KPIs, and which windows and cuts of theirs.
+
+    ``windows``: None: all of the card. ``grains``: None: all of the card; empty: the company, or what comes first on it.
+    """
 
     kpis: tuple[Kpi, ...]
     windows: frozenset[WindowId] | None
     grains: frozenset[Grain] | None
 
+    def cuts(self, kpi: Kpi) -> tuple[Grain, ...]:
+        """The cuts of this KPI that are asked for."""
+        if self.grains is None:
+            return kpi.grains
+        if not self.grains:
+            return (COMPANY,) if COMPANY in kpi.grains else kpi.grains[:1]
+        return tuple(grain for grain in kpi.grains if grain in self.grains)
+
+    def looks(self, kpi: Kpi) -> tuple[WindowId, ...]:
+        """The windows of this KPI that are asked for."""
+        return tuple(window for window in kpi.windows if self.windows is None or window in self.windows)
+
+    @property
+    def all_windows(self) -> frozenset[WindowId]:
+        return frozenset(window for kpi in self.kpis for window in self.looks(kpi))
+
+    @property
+    def all_cuts(self) -> frozenset[Grain]:
+        return frozenset(grain for kpi in self.kpis for grain in self.cuts(kpi))
+
     def wants(self, sample: Sample) -> bool:
         """Whether a sample belongs to the answer. Own members are the exporter's cut, never a person's."""
-        return (
-            (self.windows is None or sample.window in self.windows)
-            and (self.grains is None or sample.grain in self.grains)
-            and Axis.OWN not in sample.grain
-        )
+        return sample.window in self.looks(sample.kpi) and sample.grain in self.cuts(sample.kpi)
 
 
-def asked(ids: Sequence[str], windows: Sequence[str], by: Sequence[str], *, everything: bool) -> Question:
-    """A question in people's words. No ids: all KPIs; no windows: all; no grains: the company, or all with ``everything``.
+def asked(
+    known: Mapping[str, Kpi], ids: Sequence[str], windows: Sequence[str], by: Sequence[str], *, everything: bool
+) -> Question:
+    """A question in people's words, about the KPIs in force. No ids: all KPIs; no windows: all of each card; no cuts: the
+    company, or all with ``everything``.
 
     Raises:
-        ConfigError: a word that names nothing.
+        ConfigError: words that name nothing, all of them; or none of the KPIs named here has such a window or cut.
     """
-    for name in ids:
-        if name not in KPIS:
-            near = get_close_matches(name, KPIS, n=3) or [known for known in KPIS if name.lower() in known][:3]
-            hint = f"Did you mean {' or '.join(near)}?" if near else "docs/kpi.md lists all of them."
-            raise ConfigError(f"There is no KPI {name!r}. {hint}")
+    wrong = [_no_kpi(name, known) for name in ids if name not in known]
     for name in windows:
         if name not in set(WindowId):
-            raise ConfigError(f"There is no window {name!r}. Known: {', '.join(WindowId)}.")
-    return Question(
-        tuple(KPIS[name] for name in ids) or tuple(KPIS.values()),
+            near = get_close_matches(name.lower(), WindowId, n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(WindowId)}."
+            wrong.append(f"There is no window {name!r}. {hint}")
+    grains: list[Grain] = []
+    for name in by:
+        try:
+            grains.append(grain_of(name))
+        except ConfigError as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    found = Question(
+        tuple(known[name] for name in dict.fromkeys(ids)) or tuple(known.values()),
         frozenset(WindowId(name) for name in windows) or None,
-        None if everything and not by else frozenset(grain_of(name) for name in by or ["T"]),
+        None if everything and not by else frozenset(grains),
     )
+    for kpi in found.kpis if ids else ():
+        if not found.looks(kpi):
+            wrong.append(f"{kpi.id} has no window {', '.join(windows)}. Its windows: {', '.join(kpi.windows)}.")
+        elif not found.cuts(kpi):
+            wrong.append(f"{kpi.id} is not cut by {', '.join(by)}. Its cuts: {', '.join(map(str, kpi.grains))}.")
+    if len(wrong) == len(found.kpis):  # where some are asked for in vain, the others still answer
+        raise ConfigError("\n".join(wrong))
+    return found
+
+
+def _no_kpi(name: str, known: Mapping[str, Kpi]) -> str:
+    near = get_close_matches(name.lower(), known, n=3) or [one for one in known if name.lower() in one][:3]
+    hint = f"Did you mean {' or '.join(near)}?" if near else "b24metrics kpi --list shows all of them."
+    return f"There is no KPI {name!r}. {hint}"
 
 
 def grain_of(name: str) -> Grain:
@@ -93,7 +139,7 @@ def instant_of(text: str | None) -> datetime:
         raise ConfigError(f"{text!r} is no instant such as 2026-03-14T12:00 or 2026-03-14T12:00+03:00.") from None
 
 
-def labels_of(grain: Grain, written: Sequence[str]) -> Mapping[str, str]:
+def labels_of(kpi: Kpi, grain: Grain, written: Sequence[str]) -> Mapping[str, str]:
     """``manager_id=101`` … as labels of a cut.
 
     Raises:
@@ -102,6 +148,7 @@ def labels_of(grain: Grain, written: Sequence[str]) -> Mapping[str, str]:
     found = dict(one.partition("=")[::2] for one in written)
     # A manager's primary department follows from the manager.
     needed = [label for label in grain.labels if label != "department_id" or "manager_id" not in grain.labels]
+    needed += kpi.fact_labels
     missing = [label for label in needed if not found.get(label)]
     if missing:
         raise ConfigError(f"Say whose number: {' '.join(f'{label}=…' for label in missing)}.")
@@ -122,7 +169,48 @@ def answer(settings: Settings, portal: str | None, question: Question, at: datet
     options = settings.kpi_options()
     with _mirror(settings) as store:
         name = which_portal(store, portal)
-        return evaluate_all(store, name, question.kpis, now=_aware(store, name, at, options), options=options)
+        now = _aware(store, name, at, options)
+        return evaluate_all(
+            store, name, question.kpis, question.all_windows, question.all_cuts, now=now, options=options
+        )
+
+
+def trends(
+    settings: Settings,
+    portal: str | None,
+    question: Question,
+    at: datetime,
+    watched: Callable[[Sequence[datetime]], Iterable[datetime]] = iter,
+) -> Mapping[tuple[str, Grain, WindowId, tuple[tuple[str, str], ...]], Sequence[float | None]]:
+    """What each number was over the comparable windows before, the oldest first, as of then; the present is not among them.
+
+    A state is looked at a week apart. ``watched``: as for ``history``.
+
+    Raises:
+        as ``answer``.
+    """
+    options = settings.kpi_options()
+    with _mirror(settings) as store:
+        name = which_portal(store, portal)
+        now = _aware(store, name, at, options)
+        rules = Ground(store, name, now, options).rules
+        moments: dict[datetime, dict[WindowId, int]] = {}
+        for window in question.all_windows:
+            for back in range(1, TREND):
+                moment = (
+                    now - timedelta(weeks=back) if window is WindowId.NOW else rules.previous(window, now, back).end
+                )
+                moments.setdefault(moment, {})[window] = TREND - 1 - back
+        found: dict[tuple[str, Grain, WindowId, tuple[tuple[str, str], ...]], list[float | None]] = {}
+        for moment in watched(sorted(moments)):
+            windows = moments[moment]
+            past = evaluate_all(
+                store, name, question.kpis, windows.keys(), question.all_cuts, now=moment, options=options
+            )
+            for sample in past.samples:
+                if question.wants(sample):
+                    found.setdefault(place_of(sample), [None] * (TREND - 1))[windows[sample.window]] = sample.value
+        return found
 
 
 def records(
@@ -205,12 +293,37 @@ def _aware(store: Store, portal: str, at: datetime, options: KpiOptions) -> date
 # ---------------------------------------------------------------- shapes
 
 
+def place_of(sample: Sample) -> tuple[str, Grain, WindowId, tuple[tuple[str, str], ...]]:
+    """Which number it is, whatever it says."""
+    return sample.kpi.id, sample.grain, sample.window, tuple(sample.labels.items())
+
+
+def objects(snapshot: Snapshot, question: Question) -> Iterator[dict[str, Any]]:
+    """The answer for JSON: one object a sample. Of the company there is always one, null where there is nothing to say."""
+    for kpi in question.kpis:
+        for grain in question.cuts(kpi):
+            samples = [sample for sample in snapshot.of(kpi, grain) if question.wants(sample)]
+            yield from map(as_object, samples)
+            if grain == COMPANY and not kpi.labels:
+                told = {sample.window for sample in samples}
+                yield from (
+                    as_object(Sample(kpi, grain, {}, window, None))
+                    for window in question.looks(kpi)
+                    if window not in told
+                )
+
+
 def as_object(sample: Sample) -> dict[str, Any]:
-    """A sample for JSON: ids as strings, a missing value as null."""
+    """A sample for JSON: ids as strings, a missing value as null.
+
+    ``labels`` hold one id for every letter of the level, and the KPI's own labels. What else a series carries (the
+    department of a manager, the pipeline of a stage) follows from those, and would make two shapes of one level.
+    """
+    names = [axis.labels[-1] if axis is Axis.STAGE else axis.labels[0] for axis in sample.grain.axes]
     return {
         "id": sample.kpi.id,
         "level": str(sample.grain),
-        "labels": dict(sample.labels),
+        "labels": {name: sample.labels[name] for name in (*names, *sample.kpi.labels)},
         "window": str(sample.window),
         "value": sample.value,
         "n": sample.n,
@@ -219,12 +332,62 @@ def as_object(sample: Sample) -> dict[str, Any]:
     }
 
 
-def as_row(snapshot: Snapshot, sample: Sample) -> tuple[str, str, str, str]:
-    """Who, window, value and size, for people."""
+def table_of(
+    snapshot: Snapshot,
+    kpi: Kpi,
+    question: Question,
+    language: Language,
+    trend: Mapping[Any, Sequence[float | None]] | None,
+) -> tuple[Sequence[str], list[tuple[str, ...]]]:
+    """Head and rows of one KPI for people: whose number, then a column for each window; the size behind a single one."""
     names = _names(snapshot)
-    who = ", ".join(names.get((key, value), value) for key, value in sample.labels.items()) or "company"
-    size = sample.n if sample.n is not None else sample.denominator
-    return who, str(sample.window), _written(sample), "" if size is None else grouped(size)
+    samples = [sample for grain in question.cuts(kpi) for sample in snapshot.of(kpi, grain) if question.wants(sample)]
+    windows = [window for window in WindowId if any(sample.window is window for sample in samples)]
+    rows: dict[tuple[Grain, tuple[tuple[str, str], ...]], dict[WindowId, Sample]] = {}
+    for sample in samples:
+        rows.setdefault((sample.grain, tuple(sample.labels.items())), {})[sample.window] = sample
+    single = len(windows) == 1
+    head = ["", *windows, *(["n"] if single else [])]
+    if trend is not None:
+        head = ["", *(part for window in windows for part in (window, "trend")), *(["n"] if single else [])]
+    written = []
+    for (grain, labels), cells in rows.items():
+        line = [_who(grain, labels, names, language)]
+        for window in windows:
+            cell = cells.get(window)
+            line.append(
+                NOTHING
+                if cell is None
+                else shown(cell.value, kpi.unit, language, cell.labels.get("currency", snapshot.currency))
+            )
+            if trend is not None:
+                line.append("" if cell is None else spark((*trend.get(place_of(cell), ()), cell.value)))
+        if single:
+            size = cells[windows[0]].n if cells[windows[0]].n is not None else cells[windows[0]].denominator
+            line.append("" if size is None else grouped(size, language))
+        written.append(tuple(line))
+    return tuple(head), written
+
+
+def spark(values: Sequence[float | None]) -> str:
+    """A little chart, a sign for each value; a dot for none. Lower is less: its bottom is the least value, or zero."""
+    given = [value for value in values if value is not None]
+    if len(given) < 2:
+        return ""
+    low, high = min(0.0, *given), max(given)
+    wide = (high - low) or 1.0
+    top = len(_BARS) - 1
+    return "".join("·" if one is None else _BARS[round((one - low) / wide * top)] for one in values)
+
+
+def _who(
+    grain: Grain, labels: Sequence[tuple[str, str]], names: Mapping[tuple[str, str], str], language: Language
+) -> str:
+    # A manager's department and a stage's pipeline say nothing more; a department outside the scope has no name.
+    implied = {"department_id"} if Axis.MANAGER in grain else set[str]()
+    parts = [names.get((key, value), value) for key, value in labels if key not in implied]
+    company = "компания" if language == "ru" else "company"
+    return ", ".join(part or "?" for part in parts) or company
 
 
 def record_object(record: Record) -> dict[str, Any]:
@@ -236,33 +399,55 @@ def record_object(record: Record) -> dict[str, Any]:
         "id": record.id,
         "title": record.title,
         "contribution": float(contribution) if isinstance(contribution, Decimal) else contribution,
+        "link": record.link,
     }
 
 
-def record_row(record: Record) -> tuple[str, str, int, str, str]:
-    """A record for people."""
-    amount = "" if record.contribution is None else f"{record.contribution:,.2f}".removesuffix(".00")
-    return record.part, record.kind, record.id, record.title, amount.replace(",", "\u202f")
+def record_row(record: Record, kpi: Kpi, language: Language) -> tuple[str, ...]:
+    """A record for people: part, what it is, what it gave, where it stands."""
+    value = record.contribution
+    if value is None:
+        gave = NOTHING
+    elif kpi.unit is Unit.SECONDS and not record.part:
+        gave = duration(float(value), language)
+    else:
+        gave = grouped(float(value), language, 0 if float(value).is_integer() else 2)
+    return record.part, f"{record.kind} {record.id}", record.title, gave, record.link
+
+
+def total_of(kpi: Kpi, found: Sequence[Record], language: Language) -> str:
+    """How many records, and how many stand in each part."""
+    counts: dict[str, int] = {}
+    for record in found:
+        counts[record.part] = counts.get(record.part, 0) + 1
+    if set(counts) <= {""}:
+        return grouped(len(found), language)
+    return ", ".join(f"{part or kpi.id} {grouped(count, language)}" for part, count in counts.items())
+
+
+def listing(known: Mapping[str, Kpi], language: Language) -> list[tuple[str, ...]]:
+    """Id, title, unit, cuts and windows of every KPI in force."""
+    return [
+        (
+            kpi.id,
+            kpi.title.said(language),
+            kpi.unit.value,
+            " ".join(map(str, kpi.grains)),
+            " ".join(kpi.windows),
+        )
+        for kpi in known.values()
+    ]
 
 
 def _names(snapshot: Snapshot) -> dict[tuple[str, str], str]:
-    known = snapshot.directory
+    directory = snapshot.directory
+    stages = {("stage_id", one.id): one.name for one in directory.stages}
     return {
-        **{("manager_id", str(one.id)): one.name for one in known.managers},
-        **{("department_id", str(one.id)): one.name for one in known.departments},
-        **{("pipeline_id", str(one.id)): one.name for one in known.pipelines},
-        **{("stage_id", one.id): one.name for one in known.stages},
-        **{("source_id", one.id): one.name for one in known.sources},
+        **{("manager_id", str(one.id)): one.name for one in directory.managers},
+        **{("department_id", str(one.id)): one.name for one in directory.departments},
+        **{("pipeline_id", str(one.id)): one.name for one in directory.pipelines},
+        **stages,
+        **{("stage", stage): name for (_, stage), name in stages.items()},
+        **{("source_id", one.id): one.name for one in directory.sources},
+        **{("source", one.id): one.name for one in directory.sources},
     }
-
-
-def _written(sample: Sample) -> str:
-    if sample.value is None:
-        return "—"
-    match sample.kpi.unit:
-        case Unit.RATIO:
-            return f"{sample.value:.1%}"
-        case Unit.SECONDS:
-            return duration(sample.value)
-        case _:
-            return grouped(sample.value)

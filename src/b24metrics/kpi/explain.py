@@ -6,14 +6,15 @@ count of the records, the sum, the mean or the quantile of their contributions, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.ground import Ground
+from b24metrics.kpi.links import link, owner_link
 from b24metrics.kpi.model import (
     COMPANY,
     CURRENCY,
@@ -34,13 +35,16 @@ from b24metrics.kpi.model import (
     Total,
     WindowId,
 )
-from b24metrics.kpi.options import KpiOptions, QuoteSource
+from b24metrics.kpi.options import KpiOptions, PurchaseBasis, QuoteSource
 from b24metrics.kpi.windows import Window
 
 if TYPE_CHECKING:
     from b24metrics.mirror.stores import Store
 
 Listed: TypeAlias = Number | Total | Mean | Quantile | Computed
+
+
+_PERSON: Final = "trim(coalesce({t}.name, '') || ' ' || coalesce({t}.last_name, ''))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class Record:
             of inputs are named with a dot (``won.numerator``).
         kind: what ``id`` names: deal, lead, phone_call. title: as the portal shows it; may be empty.
         contribution: 1 for a count, else the amount or duration; None where it has none (no rate for its currency).
+        link: where the portal shows it; a call or activity at the CRM record it belongs to. "" where it does nowhere.
     """
 
     part: str
@@ -59,6 +64,7 @@ class Record:
     id: int
     title: str
     contribution: Decimal | int | float | None
+    link: str = ""
 
 
 def explain(
@@ -72,7 +78,7 @@ def explain(
     now: datetime,
     options: KpiOptions | None = None,
 ) -> tuple[Record, ...]:
-    """Records that make up one sample, by part and id.
+    """Records that make up one sample, by part and id; clients by what each contributes, the largest first.
 
     Args:
         store: the mirror; it must not be inside a transaction.
@@ -173,34 +179,111 @@ def _records(ground: Ground, part: str, measure: Listed, window: int, cut: _Cut)
         kind = "lead" if ground.classic else "deal"
     elif kind == "proposal":
         kind = "deal" if ground.options.quote_source is QuoteSource.STAGE else "quote"
-    conditions, cut_params = cut.conditions()
-    conditions = ["s.window_no = ?", *conditions, *([f"({measure.where})"] if measure.where else [])]
-    params: list[object] = [window, *cut_params]
-    source = f"{fact.name} AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment_no = c.segment_no"
+    elif kind == "purchase":
+        kind = "invoice" if ground.options.customers.basis is PurchaseBasis.INVOICES else "deal"
+    conditions, params = cut.conditions()
+    # What a measure says of rows names columns of the fact alone; beside the joins such names would be ambiguous.
+    key = measure.distinct if isinstance(measure, Number) else None if isinstance(measure, Total) else measure.per
+    kinds = f"({fact.kinds})" if fact.kinds else f"'{kind}'"
+    inner = f"SELECT f.*, {kinds} AS kpi_kind, {_contribution(measure, cut.grain)} AS kpi_value"
+    inner += f", {key} AS kpi_key FROM {fact.name} AS f" if key else f" FROM {fact.name} AS f"
+    wheres = [
+        f"({where})"
+        for where in (measure.where, f"{key} IS NOT NULL" if isinstance(measure, Number) and key else "")
+        if where
+    ]
+    inner += f" WHERE {' AND '.join(wheres)}" if wheres else ""
+    source = f"({inner}) AS c JOIN kpi_spans AS s ON s.fact = '{fact.name}' AND s.segment_no = c.segment_no"
     if Axis.DEPARTMENT in cut.grain:
         source += " JOIN kpi_closure AS k ON k.department_id = c.department_id"
-    # Of rows that count once between them (legs of a call) the first one stands for all.
-    key = (
-        measure.distinct
-        if isinstance(measure, Number)
-        else None
-        if isinstance(measure, Total | Computed)
-        else measure.per
-    )
-    number, value, grouped = "c.id", _contribution(measure, cut.grain), ""
+    number, value, grouped = "c.id", "c.kpi_value", ""
     if key:
-        number, value, grouped = "min(c.id)", "1" if value == "1" else f"sum({value})", f" GROUP BY c.{key}"
-    rows_sql = f"SELECT {number} AS id, {value} AS contribution FROM {source} WHERE {' AND '.join(conditions)}{grouped}"
-    title, titles = "''", ""
-    if kind in {"deal", "lead", "invoice", "quote"}:
-        title, titles = "t.title", f" LEFT JOIN {kind}s AS t ON t.portal = ? AND t.id = x.id"
-        params.append(ground.portal)
+        # Of rows that count once between them (legs of a call) the first one stands for all.
+        together = "min" if isinstance(measure, Number | Computed) else "sum"
+        number, value, grouped = "min(c.id)", f"{together}(c.kpi_value)", " GROUP BY c.kpi_key, c.kpi_kind"
+    rows_sql = (
+        f"SELECT {number} AS id, c.kpi_kind AS kind, {value} AS contribution FROM {source} "
+        f"WHERE {' AND '.join(('s.window_no = ?', *conditions))}{grouped}"
+    )
+    asked = [window, *params]
+    if kind == "customer":
+        yield from _customers(ground, part, rows_sql, asked)
+        return
+    for record, of_kind, contribution, said, owner_type, owner in _shown(
+        ground, rows_sql, asked, _MIXED if fact.kinds else (kind,)
+    ):
+        if contribution is not None or isinstance(measure, Mean):
+            place = (
+                owner_link(ground.host, owner_type, owner) if of_kind in _OWNED else link(ground.host, of_kind, record)
+            )
+            yield Record(part, of_kind, record, said or "", contribution, place)
+
+
+#: Kinds with a name: their table, and the expression of the name.
+_NAMED: Mapping[str, tuple[str, str]] = {
+    "deal": ("deals", "{t}.title"),
+    "lead": ("leads", "{t}.title"),
+    "invoice": ("invoices", "{t}.title"),
+    "quote": ("quotes", "{t}.title"),
+    "company": ("companies", "{t}.title"),
+    "contact": ("contacts", _PERSON),
+    "user": ("users", _PERSON),
+    "manager": ("users", _PERSON),
+}
+#: Kinds that belong to another record.
+_OWNED: Final = frozenset({"activity", "phone_call"})
+#: Kinds that rows of one fact may have side by side (``Fact.kinds``).
+_MIXED: Final = ("deal", "lead", "contact", "phone_call", "activity")
+
+
+def _shown(
+    ground: Ground, rows_sql: str, params: Sequence[object], kinds: Sequence[str]
+) -> Iterator[tuple[int, str, Decimal | int | float | None, str | None, int | None, int | None]]:
+    """Rows with what the portal calls them, and with the CRM record that calls and activities belong to."""
+    joins, titles, types, owners = [], [], [], []
+    for kind in kinds:
+        on = f"x.kind = '{kind}' AND {{t}}.portal = ? AND {{t}}.id = x.id".replace("{t}", f"t_{kind}")
+        if kind in _NAMED:
+            table, title = _NAMED[kind]
+            joins.append(f"LEFT JOIN {table} AS t_{kind} ON {on}")
+            titles.append(title.format(t=f"t_{kind}"))
+        elif kind == "activity":
+            joins.append(f"LEFT JOIN activities AS t_{kind} ON {on}")
+            types.append(f"t_{kind}.owner_type_id")
+            owners.append(f"t_{kind}.owner_id")
+        elif kind == "phone_call":
+            joins.append(
+                f"LEFT JOIN phone_calls AS t_{kind} ON {on} "
+                f"LEFT JOIN activities AS a ON a.portal = t_{kind}.portal AND a.id = t_{kind}.crm_activity_id"
+            )
+            has = f"coalesce(t_{kind}.crm_entity_id, 0) > 0"
+            types.append(f"CASE WHEN {has} THEN t_{kind}.crm_entity_type_id ELSE a.owner_type_id END")
+            owners.append(f"CASE WHEN {has} THEN t_{kind}.crm_entity_id ELSE a.owner_id END")
+    places = [ground.portal] * len(joins)
+    columns = ", ".join(
+        f"coalesce({', '.join((*some, 'NULL'))})" if some else "NULL" for some in (titles, types, owners)
+    )
     rows = ground.store.rows(
-        f"SELECT x.id, {title}, x.contribution FROM ({rows_sql}) AS x{titles} ORDER BY x.id, x.contribution", params
+        f"SELECT x.id, x.kind, x.contribution, {columns} FROM ({rows_sql}) AS x {' '.join(joins)} "
+        "ORDER BY x.id, x.kind, x.contribution",
+        [*params, *places],
+    )
+    return iter(rows)
+
+
+def _customers(ground: Ground, part: str, rows_sql: str, params: Sequence[object]) -> Iterator[Record]:
+    """Clients by what each contributes, the largest first: companies and contacts, as ``facts.customers`` numbers them."""
+    rows = ground.store.rows(
+        "SELECT x.id, coalesce(o.title, trim(coalesce(p.name, '') || ' ' || coalesce(p.last_name, ''))), x.contribution "
+        f"FROM ({rows_sql}) AS x "
+        "LEFT JOIN companies AS o ON o.portal = ? AND 2 * o.id = x.id "
+        "LEFT JOIN contacts AS p ON p.portal = ? AND 2 * p.id + 1 = x.id "
+        "WHERE x.contribution IS NOT NULL ORDER BY x.contribution DESC, x.id",
+        [*params, ground.portal, ground.portal],
     )
     for record, said, contribution in rows:
-        if contribution is not None or isinstance(measure, Mean):
-            yield Record(part, kind, record, said or "", contribution)
+        kind, number = "contact" if record % 2 else "company", record // 2
+        yield Record(part, kind, number, said or "", contribution, link(ground.host, kind, number))
 
 
 def _contribution(measure: Listed, grain: Grain) -> str:
@@ -208,8 +291,8 @@ def _contribution(measure: Listed, grain: Grain) -> str:
         case Number():
             return "1"
         case Total():
-            return f"c.{measure.native if grain == CURRENCY and measure.native else measure.column}"
+            return measure.native if grain == CURRENCY and measure.native else measure.column
         case Computed():
-            return f"c.{measure.columns[0]}"
+            return measure.columns[0]
         case _:
-            return f"c.{measure.column}"
+            return measure.column

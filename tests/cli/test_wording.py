@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from b24exporter.wording import age, duration, money, percent, shown
 from b24metrics.kpi.model import Unit
+from b24metrics.wording import age, duration, money, percent, shown
 
 
 def plain(text: str) -> str:
