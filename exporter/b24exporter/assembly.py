@@ -31,6 +31,7 @@ from b24metrics.exposition.families import thresholds
 from b24metrics.kpi.model import Kpi
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.inputs import read_files
 from b24metrics.mirror.lease import LEASE_SECONDS
 from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import open_store
@@ -71,14 +72,14 @@ async def run_exporter(job: Job) -> None:
     settings = job.read_settings()
     address = None if job.mirror_only else settings.portal.webhook_address()
     options, kpis = settings.kpi_options(), tuple(settings.kpis().values())
-    if settings.plans_file is not None:
-        read_plans(settings.plans_file)  # told now rather than in the log of the first round
+    _check_files(settings)  # told now rather than in the log of the first round
     web_config = WebConfig(settings.exporter.web_config_file)
     host, port = listen_on(settings.exporter.listen)
     board = Board(job.clock.now())
     with closing(bind(host, port)) as listener:
         async with _source(job, settings, address, board) as source:
-            source.options, source.kpis, source.plans_file = options, kpis, settings.plans_file
+            source.options, source.kpis = options, kpis
+            source.plans_file, source.inputs_files = settings.plans_file, settings.inputs_files
             bell = Bell(settings.exporter.push_rest_seconds)
             tokens = () if address is None else settings.exporter.push_tokens()
             push = Push(tokens, bell) if tokens else None
@@ -118,12 +119,13 @@ async def _source(job: Job, settings: Settings, address: Webhook | None, board: 
     """What the rounds work on, with portal and mirror open."""
     feeds = standard(settings.mirror.options())
     if address is None:
-        with closing(open_store(settings.mirror.where(), read_only=True)) as store:
+        where = settings.mirror.where()
+        with closing(open_store(where, read_only=True, memory_limit=settings.mirror.memory_limit)) as store:
             yield Mirrored(store, which_portal(store, job.portal), feeds, job.clock, board)
         return
     async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
         await _introduce(portal)
-        store = open_store(settings.mirror.where())
+        store = open_store(settings.mirror.where(), memory_limit=settings.mirror.memory_limit)
         source = Mirrored(store, portal.host, feeds, job.clock, board, gate=portal.gate.stats, meter=job.meter)
         source.sync = Sync(
             portal,
@@ -162,6 +164,17 @@ async def _introduce(portal: AsyncPortal) -> None:
         )
 
 
+def _check_files(settings: Settings) -> None:
+    """Read the files of plans and inputs.
+
+    Raises:
+        ConfigError: every mistake in them.
+    """
+    if settings.plans_file is not None:
+        read_plans(settings.plans_file)
+    read_files(settings.inputs_files)
+
+
 def _round_options(settings: Settings, options: KpiOptions, kpis: tuple[Kpi, ...]) -> RoundOptions:
     return RoundOptions(
         interval=settings.exporter.interval_seconds,
@@ -189,10 +202,10 @@ class _Exporter:
         """
         fresh = self.job.read_settings()
         options, kpis = fresh.kpi_options(), tuple(fresh.kpis().values())
-        if fresh.plans_file is not None:
-            read_plans(fresh.plans_file)
+        _check_files(fresh)
         self.web_config.reload()
-        self.source.options, self.source.kpis, self.source.plans_file = options, kpis, fresh.plans_file
+        self.source.options, self.source.kpis = options, kpis
+        self.source.plans_file, self.source.inputs_files = fresh.plans_file, fresh.inputs_files
         self.daemon.options = _round_options(fresh, options, kpis)
         fixed = [name for name, read in _FIXED.items() if read(fresh) != read(self.settings)]
         if fixed:

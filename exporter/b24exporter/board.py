@@ -22,7 +22,9 @@ class FeedState:
     Attributes:
         synced_at: epoch seconds of the last complete look; None before the first. every: seconds between two looks that
             are meant to be. rows: in the mirror. pending: rows of the past that are still to be copied.
-        error: the last failure in one sentence, or None.
+        error: the last failure in one sentence, or None. reconciled_at: epoch seconds of the last comparison of all ids;
+            None before the first. doubt: why what seems to be deleted in the portal is kept, or None. buried, healed:
+            deletions, and records that were lost, which such comparisons have found so far.
     """
 
     name: str
@@ -31,6 +33,10 @@ class FeedState:
     error: str | None = None
     pending: int = 0
     every: float = 0.0
+    reconciled_at: float | None = None
+    doubt: str | None = None
+    buried: int = 0
+    healed: int = 0
 
     def lag(self, now: float) -> float | None:
         """Seconds by which the copy is behind what was meant; None before the first look."""
@@ -69,6 +75,7 @@ class Board:
     Attributes:
         doing: what the running round is at, for those who wait. failure: why the last round failed, in a sentence.
         portal_up: whether the last round could speak to the portal; None when there is no portal to speak to.
+        keeper: the other process that keeps the portal's mirror in step while this one stands by; None: this one does.
         seconds: phase → duration in the last round that had it. rounds: outcome → how many.
     """
 
@@ -78,5 +85,6 @@ class Board:
     doing: Title = _STARTING
     failure: str | None = None
     portal_up: bool | None = None
+    keeper: str | None = None
     seconds: Mapping[str, float] = field(default_factory=dict)
     rounds: Mapping[str, int] = field(default_factory=lambda: {"good": 0, "failed": 0})

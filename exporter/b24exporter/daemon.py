@@ -55,6 +55,10 @@ class Source(Protocol):
         """All KPIs at this moment."""
         ...
 
+    def freeze(self) -> None:
+        """Write down what months that are over have come to, where that is due."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RoundOptions:
@@ -81,7 +85,7 @@ class Daemon:
         self._renderer = Renderer()
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="b24-round")
         self._seconds: dict[str, float] = {}
-        self._keeper: str | None = None  # the other process that keeps this portal in step
+        self._unfrozen: str | None = None  # why closed months could not be written down
 
     async def run(self) -> None:
         """Rounds for ever, ``interval`` apart, or as soon as the bell rings."""
@@ -123,10 +127,12 @@ class Daemon:
             # With nothing to show yet, an old mirror is better than an empty screen: its lag and the failure stand beside
             # the figures.
             if failure is None or board.edition is None:
-                fresh = failure is None and self._source.has_portal and self._keeper is None
+                fresh = failure is None and self._source.has_portal and board.keeper is None
                 edition = await self._attended(self._in_worker(lambda: self._compose(fresh=fresh)))
                 if edition.snapshot.samples or board.edition is not None:
                     board.edition = edition
+                if fresh:
+                    await self._freeze()
         except B24Error as error:
             failure = failure or str(error)  # what the portal refused explains what the mirror lacks
         except Exception:
@@ -187,14 +193,28 @@ class Daemon:
             figures.cancel()
             raise
 
+    async def _freeze(self) -> None:
+        """Closings of months; what goes wrong there costs no round, is told once and tried again."""
+        trouble: str | None = None
+        try:
+            await self._in_worker(self._source.freeze)
+        except B24Error as error:
+            trouble = str(error)
+        except Exception as error:  # figures that are up must not fall with it
+            trouble = f"{type(error).__name__} inside; please report it."
+            log.debug("Closings of months failed.", exc_info=True)
+        if trouble is not None and trouble != self._unfrozen:
+            log.warning("Closed months could not be written down: %s", trouble)
+        self._unfrozen = trouble
+
     def _stand_by(self, kept: PortalKept | None) -> None:
         """Say it when another process begins to keep the portal, or leaves it to this one."""
-        holder = None if kept is None else kept.holder
-        if kept is not None and holder != self._keeper:
+        before, holder = self._board.keeper, None if kept is None else kept.holder
+        if kept is not None and holder != before:
             log.warning("%s", kept)
-        elif kept is None and self._keeper is not None:
-            log.warning("This process keeps the portal now, in the place of %s.", self._keeper)
-        self._keeper = holder
+        elif kept is None and before is not None:
+            log.warning("This process keeps the portal now, in the place of %s.", before)
+        self._board.keeper = holder
 
     def _compose(self, *, fresh: bool) -> Edition:
         """Evaluate and print, in the worker thread. ``fresh``: the mirror has just been brought up to date."""

@@ -35,6 +35,19 @@ class _Counters(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield _counter("b24_exporter_rounds", "Refresh rounds by outcome.", "outcome", self._board.rounds)
+        feeds = [feed for feed in self._board.feeds if feed.reconciled_at is not None]
+        yield _counter(
+            "b24_mirror_buried_records",
+            "Records found to be deleted in the portal, by comparing ids; they count no more.",
+            "source",
+            {feed.name: feed.buried for feed in feeds},
+        )
+        yield _counter(
+            "b24_mirror_healed_records",
+            "Records that the mirror was found to lack, by comparing ids; they have been fetched.",
+            "source",
+            {feed.name: feed.healed for feed in feeds},
+        )
         if self._notices is not None:
             yield _counter(
                 "b24_exporter_push_notices", "Notices of the portal by what became of them.", "outcome", self._notices()
@@ -126,6 +139,12 @@ class Health:
             yield Family(
                 "b24_up", "Whether the last refresh round could speak to the portal.", (), {(): board.portal_up}
             )
+            yield Family(
+                "b24_exporter_standby",
+                "Whether another process keeps this portal's mirror in step and this one would take over.",
+                (),
+                {(): board.keeper is not None},
+            )
         yield Family(
             "b24_exporter_refresh_success",
             "Whether the last refresh round was complete; after a failure the figures of the last good one stay.",
@@ -160,6 +179,18 @@ class Health:
             "How far this entity is behind: time since it was last seen in step, less the interval at which it is meant to be.",
             ("source",),
             {(feed.name,): lag for feed in feeds if (lag := feed.lag(now)) is not None},
+        )
+        yield Family(
+            "b24_last_full_reconcile_seconds",
+            "How long ago all ids of this entity were last compared with the portal's, so that deletions are found.",
+            ("source",),
+            {(feed.name,): max(0.0, now - feed.reconciled_at) for feed in feeds if feed.reconciled_at is not None},
+        )
+        yield Family(
+            "b24_source_doubted",
+            "Whether more of this entity seems to be gone than is believed: deleted, or the webhook has lost a right.",
+            ("source",),
+            {(feed.name,): feed.doubt is not None for feed in feeds if feed.synced_at is not None},
         )
         yield Family(
             "b24_mirror_rows",

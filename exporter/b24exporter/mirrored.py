@@ -1,8 +1,8 @@
 """The mirror as a round sees it: catch up, tell how it stands, evaluate.
 
 Laws: the past is copied beside the rounds, so that what is complete is served while the rest still comes; what is not
-complete has no series (the evaluator sees to that); options may be replaced between two rounds, and the file of plans is
-followed.
+complete has no series (the evaluator sees to that); options may be replaced between two rounds; the files of plans and
+of other numbers are followed, and one that cannot be meant leaves in force what was loaded before.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from b24metrics.clock import Clock
 from b24metrics.errors import ConfigError
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.evaluate import evaluate
+from b24metrics.kpi.freezing import freeze
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import Kpi, Snapshot, Title
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import Feed
+from b24metrics.mirror.inputs import Input, load_inputs, read_files
 from b24metrics.mirror.plans import load_plans, read_plans
 from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import Progress, Report, Sync, status
@@ -35,6 +37,12 @@ log = logging.getLogger(__name__)
 #: Seconds after which a backfill that left something out is tried again.
 RETRY_SECONDS = 600.0
 
+#: Seconds after which a complete one is looked over: a scope may have been ticked since. One request.
+REVIEW_SECONDS = 3600.0
+
+#: Seconds between two looks for months to be closed. What is written does not depend on when.
+FREEZE_SECONDS = 3600.0
+
 #: Seconds that the first round gives a backfill to end: a small portal is complete at once.
 FIRST_WAIT = 30.0
 
@@ -45,6 +53,18 @@ Meter = Callable[[], AbstractContextManager[Callable[[Progress], None]]]
 def no_meter() -> AbstractContextManager[Callable[[Progress], None]]:
     """Shows nothing."""
     return nullcontext(lambda _: None)
+
+
+_Look = tuple[Path, int, int]
+
+
+def _look_at(path: Path) -> _Look:
+    """What changes when a file does."""
+    try:
+        found = path.stat()
+    except OSError:
+        return path, 0, 0
+    return path, found.st_mtime_ns, found.st_size
 
 
 class Mirrored:
@@ -67,6 +87,7 @@ class Mirrored:
         self.kpis: Sequence[Kpi] = tuple(KPIS.values())
         self.sync: Sync | None = None
         self.plans_file: Path | None = None
+        self.inputs_files: tuple[Path, ...] = ()
         self._store = store
         self._feeds = {feed.name: feed for feed in feeds}
         self._clock = clock
@@ -76,7 +97,9 @@ class Mirrored:
         self._show: Callable[[Progress], None] = lambda _: None
         self._complete = False
         self._tried_at: float | None = None
-        self._plans_seen: tuple[Path, int, int] | None = None
+        self._seen: dict[str, tuple[_Look, ...]] = {}
+        self._held: frozenset[str] = frozenset()  # kinds of inputs that the files held
+        self._frozen_at: float | None = None
         self._facts: PortalFacts | None = None
         self._company: WorkClock | None = None
         self._company_lock = threading.Lock()
@@ -106,7 +129,8 @@ class Mirrored:
             if copied.exception() is not None:
                 self._tried_at = None  # whatever stopped it stops rounds too: the next one begins with it again
             report = copied.result()
-            log.info("The past of the portal is copied: %d rows written.", sum(report.rows.values()))
+            if rows := sum(report.rows.values()):
+                log.info("The past of the portal is copied: %d rows written.", rows)
         await self.sync.round()
 
     async def _copy(self, sync: Sync) -> Report:
@@ -114,9 +138,8 @@ class Mirrored:
             return await sync.backfill()
 
     def _wants_backfill(self) -> bool:
-        if self._complete:
-            return False
-        return self._tried_at is None or self._clock.monotonic() - self._tried_at >= RETRY_SECONDS
+        pause = REVIEW_SECONDS if self._complete else RETRY_SECONDS
+        return self._tried_at is None or self._clock.monotonic() - self._tried_at >= pause
 
     async def _first_patience(self, copying: asyncio.Task[Report]) -> None:
         patience = asyncio.ensure_future(self._clock.asleep(FIRST_WAIT))
@@ -161,13 +184,17 @@ class Mirrored:
                 error=one.error,
                 pending=0 if one.backfilled else one.pending,
                 every=self._feeds[one.feed].every.total_seconds(),
+                reconciled_at=None if one.reconciled_at is None else one.reconciled_at.timestamp(),
+                doubt=one.doubt,
+                buried=one.buried,
+                healed=one.healed,
             )
             for one in found
         )
 
     def evaluate(self) -> Snapshot:
         """All KPIs at this moment."""
-        self._follow_plans()
+        self._follow_files()
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         ground = Ground(self._store, self.portal, now, self.options)
         self._facts = PortalFacts(self.portal, ground.zone, ground.currency)
@@ -175,26 +202,49 @@ class Mirrored:
             self._company = ground.clocks.company
         return evaluate(self._store, self.portal, self.kpis, now=now, options=self.options)
 
-    def _follow_plans(self) -> None:
-        """Load the file of plans when it has changed; one that cannot be meant leaves the old plans in force."""
-        path = self.plans_file
-        if path is None or self.sync is None:  # a mirror alone is only read
+    def _follow_files(self) -> None:
+        """Load plans and inputs when their files have changed."""
+        if self.sync is None or self._board.keeper is not None:  # this process only reads
+            return
+        if self.plans_file is not None:
+            self._follow("plans", (self.plans_file,), self._load_plans)
+        if self.inputs_files:
+            self._follow("inputs", self.inputs_files, self._load_inputs)
+
+    def _follow(self, what: str, paths: tuple[Path, ...], load: Callable[[], int]) -> None:
+        """Load files that look otherwise than last time; what is wrong with them is told once."""
+        looks = tuple(map(_look_at, paths))
+        if looks == self._seen.get(what):
             return
         try:
-            stat = path.stat()
-            seen = (path, stat.st_mtime_ns, stat.st_size)
-        except OSError:
-            seen = (path, 0, 0)
-        if seen == self._plans_seen:
-            return
-        self._plans_seen = seen
-        try:
-            plans = read_plans(path)
+            count = load()
         except ConfigError as error:
-            log.error("The plans of before stay in force. %s", error)  # noqa: TRY400 - a typing mistake needs no traceback
+            log.error("The %s of before stay in force. %s", what, error)  # noqa: TRY400 - a typing mistake needs no traceback
         else:
-            load_plans(self._store, self.portal, plans)
-            log.info("%d plans loaded from %s.", len(plans), path)
+            log.info("%d %s loaded from %s.", count, what, ", ".join(map(str, paths)))
+        self._seen[what] = looks
+
+    def _load_plans(self) -> int:
+        assert self.plans_file is not None
+        plans = read_plans(self.plans_file)
+        load_plans(self._store, self.portal, plans)
+        return len(plans)
+
+    def _load_inputs(self) -> int:
+        found = read_files(self.inputs_files)
+        gone: dict[str, list[Input]] = {kind: [] for kind in self._held - found.keys()}
+        count = load_inputs(self._store, self.portal, {**gone, **found}, replace=True)
+        self._held = frozenset(found)
+        return count
+
+    def freeze(self) -> None:
+        """Write down what months that are over have come to, where that is due; looks once an hour."""
+        if self._frozen_at is not None and self._clock.monotonic() - self._frozen_at < FREEZE_SECONDS:
+            return
+        self._frozen_at = self._clock.monotonic()
+        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        if count := freeze(self._store, self.portal, now=now, options=self.options):
+            log.info("%d values of closed months written down.", count)
 
     def facts(self) -> PortalFacts:
         """Of the portal, as the last evaluation saw it."""

@@ -155,6 +155,8 @@ class _View:
             yield el(
                 "div", el("p", self.say("first round"), self.board.doing.said(self.language), "."), class_="card notice"
             )
+        if self.board.keeper is not None:
+            yield el("div", el("p", self.say("standby", clean(self.board.keeper))), class_="card notice")
         if self.edition is not None:
             yield el("h2", self.say("plan"))
             yield self.hero()
@@ -311,6 +313,8 @@ class _View:
     def condition(self, feed: FeedState) -> tuple[Content, ...]:
         if feed.error is not None:
             return (el("span", feed.error, class_="pill poor"),)
+        if feed.doubt is not None:
+            return (el("span", feed.doubt, class_="pill fair"),)
         if feed.pending:
             left = grouped(feed.pending, self.language)
             return (el("span", self.say("copying", left), class_="pill fair"),)

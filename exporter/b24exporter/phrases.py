@@ -36,6 +36,10 @@ SAID = {
     "old": Title("Данные устарели", "Out of date"),
     "starting": Title("Запускается", "Starting"),
     "failed": Title("Последнее обновление не удалось", "The last refresh failed"),
+    "standby": Title(
+        "Копию портала ведёт другой процесс ({}); этот показывает её и примет дело, если тот остановится.",
+        "Another process ({}) keeps the copy of the portal; this one shows it and takes over if that one stops.",
+    ),
     "kept": Title("Показаны цифры последнего удачного обновления.", "The figures are those of the last good refresh."),
     "first round": Title("Первые цифры появятся здесь сами: ", "The first figures will appear here by themselves: "),
     "series": Title("рядов: {}", "{} series"),

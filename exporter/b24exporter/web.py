@@ -193,6 +193,7 @@ class Web:
                 "waiting_for": None if edition else self._waiting_for(),
                 "failure": board.failure,
                 "portal_up": board.portal_up,
+                "kept_by": board.keeper,
                 "started_at": board.started_at,
                 "rounds": dict(board.rounds),
                 "seconds": dict(board.seconds),
@@ -205,6 +206,10 @@ class Web:
                         "lag_seconds": feed.lag(now),
                         "error": feed.error,
                         "pending": feed.pending,
+                        "reconciled_at": feed.reconciled_at,
+                        "doubt": feed.doubt,
+                        "buried": feed.buried,
+                        "healed": feed.healed,
                     }
                     for feed in board.feeds
                 ],

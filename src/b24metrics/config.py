@@ -180,6 +180,12 @@ class MirrorSettings(_Section):
         description="what a phone looks like that was typed into the comment of a contact; comments are searched and "
         "not kept. Empty: they are not read",
     )
+    memory_limit: str | None = Field(
+        default=None,
+        pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
+        description="what a mirror in a file may use of the machine's memory, such as `512MB`; the rest of a large computation "
+        "goes to the disk. Default: 80 % of the machine for the exporter, 256MB for `b24metrics sync`",
+    )
     schedules: tuple[int, ...] = Field(
         default=(), description="ids of work schedules to copy; they show in the address of their pages in the portal"
     )
@@ -639,6 +645,11 @@ class Settings(BaseSettings):
         default={}, description="working time; default: Monday to Friday, 09:00 to 18:00, in the reporting zone"
     )
     plans_file: Path | None = Field(default=None, description="sales plans as CSV; the exporter follows the file")
+    inputs_files: tuple[Path, ...] = Field(
+        default=(),
+        description="numbers that no portal has, as TOML, or as CSV called like its kind (`visits.csv`); the exporter follows "
+        "the files, and what they hold replaces everything of those kinds",
+    )
     exporter: ExporterSettings = ExporterSettings()
 
     def kpis(self) -> Mapping[str, Kpi]:
@@ -732,6 +743,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"Cannot read the settings file {path} ({error.strerror}). Check its permissions.") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"The settings file {path} is not TOML: {error}. Mend that line.") from None
+    inputs = found.get("inputs_files")
+    if isinstance(inputs, list):
+        found["inputs_files"] = [str(path.parent / one) if isinstance(one, str) else one for one in inputs]
     for section, key in _PATHS:
         place = found if section is None else found.get(section)
         if isinstance(place, dict) and isinstance(place.get(key), str) and not is_address(place[key]):

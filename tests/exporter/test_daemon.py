@@ -13,7 +13,7 @@ import pytest
 from b24exporter.board import Board, PortalFacts
 from b24exporter.daemon import Daemon, RoundOptions
 from b24metrics.clock import HandClock
-from b24metrics.errors import NothingMirrored, Unreachable, UnwritableMirror
+from b24metrics.errors import NothingMirrored, PortalKept, Unreachable, UnwritableMirror
 from tests.exporter.toy import AT, FEEDS, KPIS, a_snapshot
 
 
@@ -25,6 +25,7 @@ class Stub:
         self.clock = clock
         self.on_catch_up: Callable[[], None] = lambda: None
         self.on_evaluate: Callable[[], None] = lambda: None
+        self.on_freeze: Callable[[], None] = lambda: None
         self.threads: set[str] = set()
         self.running = 0
         self.most = 0
@@ -48,6 +49,9 @@ class Stub:
         self.threads.add(threading.current_thread().name)
         self.on_evaluate()
         return a_snapshot()
+
+    def freeze(self) -> None:
+        self.on_freeze()
 
 
 @pytest.fixture
@@ -172,6 +176,37 @@ def test_a_bug_in_a_formula_costs_the_round_not_the_daemon(
     assert "inside: please report" in board.failure
     assert board.portal_up is True
     assert "ZeroDivisionError" in caplog.text
+
+
+@pytest.mark.parametrize("error", [NothingMirrored("Sync it first."), ZeroDivisionError("inside")])
+def test_a_month_that_cannot_be_closed_costs_no_round(
+    board: Board, stub: Stub, caplog: pytest.LogCaptureFixture, error: Exception
+) -> None:
+    """The figures are up, the round is good; what went wrong is told once."""
+    stub.on_freeze = failing(error)
+
+    assert [True, True] == rounds(board, stub, lambda: None)
+
+    assert board.edition is not None
+    assert 1 == caplog.text.count("Closed months could not be written down")
+
+
+def test_months_are_closed_by_who_keeps_the_portal(board: Board, stub: Stub) -> None:
+    """Neither while another process keeps it, nor from a mirror that could not be brought up to date."""
+    asked: list[int] = []
+    stub.on_freeze = lambda: asked.append(1)
+    stub.on_catch_up = failing(PortalKept("Kept.", portal="example.bitrix24.ru", holder="other (PID 7)"))
+
+    def fails() -> None:
+        assert "other (PID 7)" == board.keeper
+        stub.on_catch_up = failing(Unreachable("It does not answer."))
+
+    def mends() -> None:
+        assert [] == asked
+        stub.on_catch_up = lambda: None
+
+    assert [True, False, True] == rounds(board, stub, fails, mends)
+    assert ([1], None) == (asked, board.keeper)
 
 
 def test_a_full_disk_is_not_the_portals_fault(board: Board, stub: Stub) -> None:

@@ -59,6 +59,41 @@ def test_lag_grows_between_rounds_and_forgives_the_interval(clock: HandClock) ->
     assert ("b24_sync_lag_seconds", "phone_calls") not in found
 
 
+def test_comparisons_with_the_portal_are_told(clock: HandClock) -> None:
+    """How long ago all ids were compared, what that found, and what is not believed; nothing before the first."""
+    at = clock.now()
+    doubt = "deals: 90 of 100 records are not to be seen any more."
+    board = Board(
+        at,
+        feeds=(
+            FeedState("deals", at, 10, reconciled_at=at - 40, doubt=doubt, buried=3, healed=1),
+            FeedState("tasks", at, 10),
+        ),
+    )
+    health = Health(board, clock, "0.1.0")
+
+    clock.move(60)
+    found = told(health)
+
+    assert {
+        ("b24_last_full_reconcile_seconds", "deals"): 100,
+        ("b24_source_doubted", "deals"): 1,
+        ("b24_source_doubted", "tasks"): 0,
+        ("b24_mirror_buried_records_total", "deals"): 3,
+        ("b24_mirror_healed_records_total", "deals"): 1,
+    }.items() <= found.items()
+    assert not {("b24_last_full_reconcile_seconds", "tasks"), ("b24_mirror_buried_records_total", "tasks")} & set(found)
+
+
+def test_standing_by_is_told_where_there_is_a_portal(clock: HandClock) -> None:
+    """Of two exporters on one database one keeps the portal."""
+    board = Board(clock.now(), portal_up=True, keeper="other (PID 7)")
+    assert 1 == told(Health(board, clock, "0.1.0"))[("b24_exporter_standby",)]
+
+    board.keeper = None
+    assert 0 == told(Health(board, clock, "0.1.0"))[("b24_exporter_standby",)]
+
+
 def test_a_failed_round_shows_at_once(clock: HandClock) -> None:
     """Down, unsuccessful, counted; the time of the last good figures stays."""
     board = Board(clock.now(), edition=replace(an_edition(), dropped={("b24_x", "budget"): 7}, series=38))
@@ -66,6 +101,7 @@ def test_a_failed_round_shows_at_once(clock: HandClock) -> None:
     board.seconds = {"sync": 1.5}
 
     assert {
+        ("b24_exporter_standby",): 0,
         ("b24_up",): 0,
         ("b24_exporter_refresh_success",): 0,
         ("b24_exporter_rounds_total", "failed"): 1,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from b24exporter.board import Board
-from b24exporter.mirrored import FIRST_WAIT, RETRY_SECONDS, Mirrored
+from b24exporter.mirrored import FIRST_WAIT, FREEZE_SECONDS, RETRY_SECONDS, REVIEW_SECONDS, Mirrored
 from b24metrics.clock import HandClock
 from b24metrics.errors import ConfigError, NothingMirrored, Unreachable
 from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.forecast import Budgets
 from b24metrics.mirror.schema import PORTALS
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.mirror.sync import FeedStatus, Progress, Report, which_portal
@@ -156,7 +157,7 @@ def test_feeds_are_told_with_what_is_missing_and_how_often_they_are_due(source: 
 
 def test_progress_is_said_in_both_languages(source: Mirrored) -> None:
     """Whoever waits for the first figures sees how far it is."""
-    source.progress(Progress("deals", 5, 10, 12_345, 50_000, 100.0, 300.0))
+    source.progress(Progress("deals", 5, 10, 12_345, 50_000, 100.0, 300.0, Budgets()))
 
     assert "12 345 records of about 50 000 (24 %)" in source._board.doing.en
     assert "12 345 записей из примерно 50 000 (24 %)" in source._board.doing.ru
@@ -174,7 +175,7 @@ def test_the_file_of_plans_is_followed(
         def planned(text: str) -> list[tuple]:
             path.write_text(text)
             for _ in range(2):
-                source._follow_plans()
+                source._follow_files()
             return store.rows("SELECT level, subject_id, amount FROM plans ORDER BY level, subject_id")
 
         assert [("T", 0, 500)] == planned("level,subject_id,month,amount\nT,0,2025-03,500\n")
@@ -184,6 +185,78 @@ def test_the_file_of_plans_is_followed(
         with caplog.at_level("ERROR"):
             assert 2 == len(planned("level,subject_id,month,amount\nX,0,2025-03,500,\n"))
         assert 1 == [record.levelname for record in caplog.records].count("ERROR")
+
+
+def test_files_of_inputs_are_followed(
+    stub: Stub, clock: HandClock, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the files hold replaces those kinds; a kind that leaves them is forgotten; a mistake leaves all as it was."""
+    visits, more = tmp_path / "visits.csv", tmp_path / "more.toml"
+    with closing(DuckStore()) as store:
+        source = Mirrored(store, "example.bitrix24.ru", standard(), clock, Board(0.0))
+        source.sync = stub
+        source.inputs_files = (visits, more)
+
+        def held() -> list[tuple]:
+            source._follow_files()
+            return store.rows("SELECT kind, starts_on, amount FROM inputs ORDER BY kind, starts_on")
+
+        visits.write_text("date,visits\n2025-03-01,500\n2025-03-02,600\n")
+        more.write_text('[[costs]]\nmonth = "2025-03"\nlevel = "T"\namount = 90\n')
+        assert [
+            ("costs", date(2025, 3, 1), 90),
+            ("visits", date(2025, 3, 1), 500),
+            ("visits", date(2025, 3, 2), 600),
+        ] == held()
+
+        visits.write_text("date,visits\n2025-03-02,7\n")
+        assert [("costs", date(2025, 3, 1), 90), ("visits", date(2025, 3, 2), 7)] == held()
+
+        with caplog.at_level("ERROR"):
+            visits.write_text("date,visits\n2025-03-02,many\n")
+            assert [("costs", date(2025, 3, 1), 90), ("visits", date(2025, 3, 2), 7)] == held()
+            held()
+        assert 1 == [record.levelname for record in caplog.records].count("ERROR")
+
+        source.inputs_files = (more,)
+        assert [("costs", date(2025, 3, 1), 90)] == held()
+
+
+def test_a_complete_copy_is_looked_over_every_hour(source: Mirrored, stub: Stub, clock: HandClock) -> None:
+    """A scope that is ticked later brings its entities without a restart."""
+    catching_up(source, times=2)
+    assert 1 == stub.calls.count("backfill")
+
+    clock.move(REVIEW_SECONDS - 2 * FIRST_WAIT)
+    catching_up(source)
+    assert 1 == stub.calls.count("backfill")
+
+    clock.move(2 * FIRST_WAIT)
+    catching_up(source)
+    assert 2 == stub.calls.count("backfill")
+
+
+def test_closed_months_are_looked_for_once_an_hour(
+    stub: Stub, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right away, and again an hour later; a failure waits for the next hour, too."""
+    asked: list[datetime] = []
+
+    def closing_of(_store: object, _portal: str, *, now: datetime, options: object) -> int:
+        asked.append(now)
+        raise NothingMirrored("Nothing is there.")
+
+    monkeypatch.setattr("b24exporter.mirrored.freeze", closing_of)
+    source = Mirrored(None, "example.bitrix24.ru", standard(), clock, Board(0.0))
+    with pytest.raises(NothingMirrored):
+        source.freeze()
+    source.freeze()
+    assert 1 == len(asked)
+
+    clock.move(FREEZE_SECONDS)
+    with pytest.raises(NothingMirrored):
+        source.freeze()
+    assert [timedelta(seconds=FREEZE_SECONDS)] == [asked[1] - asked[0]]
 
 
 def test_the_portal_of_a_mirror_is_found_or_asked_for() -> None:

@@ -180,6 +180,22 @@ def read_inputs(path: Path, kind: str | None = None) -> Mapping[str, list[Input]
     return found
 
 
+def read_files(paths: Sequence[Path]) -> Mapping[str, list[Input]]:
+    """Numbers of several files, by kind. A CSV file says by its name what it holds: ``visits.csv``.
+
+    Raises:
+        ConfigError: as ``read_inputs``; or a kind stands in two files.
+    """
+    found: dict[str, list[Input]] = {}
+    held: dict[str, Path] = {}
+    for path in paths:
+        for kind, numbers in read_inputs(path, None if path.suffix.lower() == ".toml" else path.stem.lower()).items():
+            if kind in held:
+                raise ConfigError(f"Both {held[kind]} and {path} hold {kind}: keep each kind in one file.")
+            held[kind], found[kind] = path, numbers
+    return found
+
+
 def load_inputs(store: Store, portal: str, found: Mapping[str, Sequence[Input]], *, replace: bool = False) -> int:
     """Put numbers into the mirror; returns how many.
 

@@ -17,12 +17,13 @@ from b24metrics.mirror.stores.upsert import upsert_sql
 __all__ = ["DuckStore", "Store", "open_store", "upsert_sql"]
 
 
-def open_store(where: str | Path, *, read_only: bool = False) -> Store:
+def open_store(where: str | Path, *, read_only: bool = False, memory_limit: str | None = None) -> Store:
     """Open the mirror that is kept there.
 
     Args:
         where: a DuckDB file, ``:memory:``, or ``postgresql://user:password@host/database`` (a secret: never printed).
         read_only: for commands that only look: nothing is made, nothing is migrated.
+        memory_limit: what a mirror in a file may use, ``"256MB"``; a database server has a limit of its own.
 
     Raises:
         MirrorError: it cannot be opened; the text says what to do.
@@ -33,4 +34,4 @@ def open_store(where: str | Path, *, read_only: bool = False) -> Store:
         from b24metrics.mirror.stores.postgres import PostgresStore  # noqa: PLC0415
 
         return PostgresStore(where, read_only=read_only)
-    return DuckStore(where, read_only=read_only)
+    return DuckStore(where, read_only=read_only, memory_limit=memory_limit)
