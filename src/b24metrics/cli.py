@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from datetime import UTC, datetime
@@ -20,10 +21,12 @@ import typer
 from b24metrics.arguments import CaFile, ConfigFile, MirrorFile, WebhookAddress
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
-from b24metrics.errors import ConfigError, MirrorAway, MirrorError, NothingMirrored, PortalKept
+from b24metrics.errors import B24Error, ConfigError, MirrorAway, MirrorError, NothingMirrored, PortalKept
 
 if TYPE_CHECKING:
+    from b24metrics.kpi.options import KpiOptions
     from b24metrics.mirror.lease import Keeper
+    from b24metrics.mirror.stores import Store
     from b24metrics.mirror.sync import FeedStatus, Report
 
 # Commands import what they need themselves: `b24metrics --help` must not ask for extras.
@@ -37,6 +40,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=True,
 )
+
+_CLOSING_SECONDS = 3600.0  # between two looks for months to be closed, and for entities to be copied for the first time
+
+#: What `sync` lets DuckDB use: it writes pages of rows, and now and then closes a month.
+SYNC_MEMORY = "256MB"
 
 _OLD = 900.0  # seconds after which nobody seems to be at work
 
@@ -114,7 +122,7 @@ def sync(
     ] = None,
     *,
     once: Annotated[bool, typer.Option("--once", help="Bring the mirror up to date and leave.")] = False,
-    interval: Annotated[float, typer.Option(help="Seconds from round to round.", min=5)] = 15.0,
+    interval: Annotated[float, typer.Option(help="Seconds from round to round.", min=5)] = 60.0,
 ) -> None:
     """Copy the portal into the mirror, then keep it in step until Ctrl-C. May be stopped and started at any moment."""
     from b24metrics import console
@@ -134,14 +142,15 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
     from b24metrics import console
     from b24metrics.mirror.feeds import standard
     from b24metrics.mirror.forecast import budgets_of
+    from b24metrics.mirror.inputs import load_inputs, read_files
     from b24metrics.mirror.plans import load_plans, read_plans
     from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import Sync
     from b24metrics.portal import AsyncPortal
 
     address = settings.portal.webhook_address()
-    store = open_store(settings.mirror.where())
-    clock = SystemClock()
+    store = open_store(settings.mirror.where(), memory_limit=settings.mirror.memory_limit or SYNC_MEMORY)
+    clock, options = SystemClock(), settings.kpi_options()
     try:
         async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
             with console.backfill_meter(clock) as meter:
@@ -158,14 +167,40 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
                 report = await _when_possible(syncing.catch_up, interval, clock)
             if settings.plans_file is not None:
                 load_plans(store, portal.host, read_plans(settings.plans_file))
+            if settings.inputs_files:
+                load_inputs(store, portal.host, read_files(settings.inputs_files), replace=True)
+            await asyncio.to_thread(_close_months, store, portal.host, options)
+            closed_at = clock.monotonic()
             while interval is not None:
                 started = clock.monotonic()
                 report = await _when_possible(syncing.round, interval, clock)
                 console.say(f"{report.at:%H:%M:%S}  {_news(report)}  ({console.budgets(budgets_of(portal.gate))})")
+                if clock.monotonic() - closed_at >= _CLOSING_SECONDS:
+                    await asyncio.to_thread(_close_months, store, portal.host, options)
+                    await _when_possible(syncing.backfill, interval, clock)  # a scope may have been ticked since
+                    closed_at = clock.monotonic()
                 await clock.asleep(max(1.0, interval - (clock.monotonic() - started)))
             return report
     finally:
         store.close()
+
+
+def _close_months(store: Store, portal: str, options: KpiOptions) -> None:
+    """Write down what months that are over have come to; what goes wrong there is told and tried again."""
+    from b24metrics import console
+    from b24metrics.kpi.freezing import freeze
+
+    try:
+        count = freeze(store, portal, now=datetime.fromtimestamp(SystemClock().now(), UTC), options=options)
+    except B24Error as error:
+        console.say(f"Closed months could not be written down: {error}")
+        return
+    except Exception as error:  # copying goes on, whatever a formula does
+        logging.getLogger(__name__).debug("Closings of months failed.", exc_info=True)
+        console.say(f"Closed months could not be written down ({type(error).__name__}): please report it.")
+        return
+    if count:
+        console.say(f"{count} values of closed months written down.")
 
 
 def _news(report: Report) -> str:
@@ -351,6 +386,10 @@ def kpi(
     everything: Annotated[
         bool, typer.Option("--all", help="All KPIs, at every grain and window of their cards.")
     ] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Which KPIs there are; computes nothing.")] = False,
+    trend: Annotated[
+        bool, typer.Option("--trend", help="Beside each number, what it was over the seven comparable windows before.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Compute KPIs from the mirror. Needs no portal."""
@@ -405,10 +444,6 @@ def explain(
     config: ConfigFile = None,
     mirror: MirrorFile = None,
     portal: PortalName = None,
-    listed: Annotated[bool, typer.Option("--list", help="Which KPIs there are; computes nothing.")] = False,
-    trend: Annotated[
-        bool, typer.Option("--trend", help="Beside each number, what it was over the seven comparable windows before.")
-    ] = False,
     window: Annotated[str | None, typer.Option("--window", "-w", help="Default: the first of the KPI's card.")] = None,
     by: Annotated[
         str | None, typer.Option("--by", "-b", help="T company, D department, M manager, P pipeline …")
@@ -555,20 +590,6 @@ def check_config(config: ConfigFile = None) -> None:
     with console.doors():
         settings = settings_of(config)
         settings.kpi_options()
-        console.say(
-            "The settings are good." if config else "There is no settings file: defaults and environment are good."
-        )
-
-
-def main() -> None:
-    """Entry point."""
-    from b24metrics.console import enter
-
-    enter(app)
-
-
-if __name__ == "__main__":
-    main()
         language, known = settings.reporting.language, settings.kpis()
         own = [known[custom.id] for custom in settings.custom]
         for kpi in own:
@@ -584,3 +605,17 @@ if __name__ == "__main__":
                     ("metrics", " ".join(family.name for family in kpi.families)),
                 ],
             )
+        console.say(
+            "The settings are good." if config else "There is no settings file: defaults and environment are good."
+        )
+
+
+def main() -> None:
+    """Entry point."""
+    from b24metrics.console import enter
+
+    enter(app)
+
+
+if __name__ == "__main__":
+    main()
