@@ -43,6 +43,7 @@ class Thresholds:
     without_activity_deals: int = 5
     stale_seconds: int = 900
     stale_critical_seconds: int = 3600
+    reconcile_old_seconds: int = 3 * 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,10 @@ def _deals_without_activity(limit: Thresholds) -> str:
 def _stale(seconds: Callable[[Thresholds], int]) -> Callable[[Thresholds], str]:
     # The slowest source speaks for all; its name stands in the label.
     return lambda limit: f"max by (source) (b24_sync_lag_seconds) > {seconds(limit)}"
+
+
+def _reconcile_old(limit: Thresholds) -> str:
+    return f"max by (source) (b24_last_full_reconcile_seconds) > {limit.reconcile_old_seconds}"
 
 
 RULES: tuple[Rule, ...] = (
@@ -154,6 +159,22 @@ RULES: tuple[Rule, ...] = (
         description=Title(
             "Источник {{ $labels.source }} не обновлялся {{ $value | humanizeDuration }}: экранам верить нельзя.",
             "Source {{ $labels.source }} has not been in step for {{ $value | humanizeDuration }}: do not trust the walls.",
+        ),
+    ),
+    Rule(
+        name="B24ReconcileOld",
+        condition=_reconcile_old,
+        lasting="1h",
+        severity=Severity.WARNING,
+        audience=Audience.OPS,
+        summary=Title(
+            "Копия давно не сверялась с порталом.", "The copy has not been compared with the portal for long."
+        ),
+        description=Title(
+            "Источник {{ $labels.source }} сверялся {{ $value | humanizeDuration }} назад: удалённое в портале "
+            "может ещё считаться.",
+            "Source {{ $labels.source }} was compared {{ $value | humanizeDuration }} ago: what was deleted in the portal "
+            "may still count.",
         ),
     ),
 )

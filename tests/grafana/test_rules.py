@@ -92,6 +92,18 @@ STALE = alert(
     "b24syncstale",
     severity="warning", audience="ops", source="deals",
 )  # fmt: skip
+UNCOMPARED = alert(
+    "The copy has not been compared with the portal for long.",
+    "Source deals was compared 4d 0h 0m 0s ago: what was deleted in the portal may still count.",
+    "b24reconcileold",
+    severity="warning", audience="ops", source="deals",
+)  # fmt: skip
+
+
+def compared(days: int) -> list[dict[str, str]]:
+    return [{"series": 'b24_last_full_reconcile_seconds{source="deals"}', "values": f"{days * 86_400}x400"}]
+
+
 LAG = [{"series": 'b24_sync_lag_seconds{source="deals"}', "values": "1000x400"}]
 
 
@@ -122,11 +134,15 @@ def test_prometheus_reads_the_rules(program: Program, language: str) -> None:
         ("B24SyncStale", LAG, "10m", [STALE]),
         ("B24SyncStale", LAG, "4m", []),
         ("B24SyncStaleCritical", LAG, "10m", []),
+        ("B24ReconcileOld", compared(4), "90m", [UNCOMPARED]),
+        ("B24ReconcileOld", compared(4), "30m", []),
+        ("B24ReconcileOld", compared(2), "90m", []),
     ],
     ids=[
         "behind", "behind for too short", "nearly on pace", "too early in the month", "no plan at all",
         "bare deals", "at night", "too few", "small share", "no deals",
         "stale", "stale for too short", "not critical yet",
+        "long not compared", "not compared for too short", "compared lately",
     ],
 )  # fmt: skip
 def test_rules_fire_when_they_should(
