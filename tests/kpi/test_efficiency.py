@@ -308,7 +308,7 @@ def test_points_by_norm(store: DuckStore) -> None:
     company.deal(moves="03-03 09:00 P; 03-13 15:00 S", contact_id=contact, opportunity=Decimal(100))
     company.deal(moves="03-03 09:00 P; 03-13 16:00 S", contact_id=contact, opportunity=Decimal(100))
     norms = {
-        Criterion.CALLS: 1.0,  # 10 calls in 84 h of 9 h: 1.0714 a day: 4 points
+        Criterion.CALLS: 1.0,  # 10 calls on 10 dates, today's three hours are one: 4 points
         Criterion.TALK_TIME: 120.0,  # 0.75 of the norm: 4 points
         Criterion.SUCCESSFUL_CALLS: 8.0,  # 10 of 8: 5 points
         Criterion.CALL_CONVERSION: 1.0,  # all 10: 4 points
@@ -321,10 +321,39 @@ def test_points_by_norm(store: DuckStore) -> None:
     assert {7: pytest.approx((4 + 4 + 5 + 4 + 3 + 1 + 1) / 7)} == of_managers(found, "scorecard_score", MTD)
 
 
+def test_a_worked_day_is_a_date_with_working_time(store: DuckStore) -> None:
+    """Ten dates until noon of the 14th; absent on the whole 4th and the afternoon of the 5th: nine, not seven and a half."""
+    company = team()
+    for opens, closes in (("03-04 00:00", "03-05 00:00"), ("03-05 13:00", "03-06 00:00")):
+        company.add(schema.ABSENCES, user_id=7, id=company.number(), starts_at=at(opens), ends_at=at(closes))
+    for number in range(9):
+        company.call(at("03-10 10:00") + timedelta(minutes=number), duration_seconds=100)
+    norms = {
+        Criterion.CALLS: 1.0,
+        Criterion.TALK_TIME: 100.0,
+        Criterion.SUCCESSFUL_CALLS: 1.0,
+        Criterion.CALL_CONVERSION: 0.5,
+        Criterion.REPEAT_PURCHASES: 1.0,
+    }
+    found = measured(store, company, calendar=OFFICE, scorecard=ScorecardOptions(norms=norms))
+
+    assert {7: pytest.approx((4 + 5 + 1 + 1 + 1) / 5)} == of_managers(found, "scorecard_score", MTD)
+
+
+def test_who_leaves_at_the_first_instant_of_the_year_has_left_in_it(store: DuckStore) -> None:
+    """Half-open: the departure at the start of the window belongs to it."""
+    company = team(8)
+    company.first_synced_at = at("2024-01-01 00:00")
+    company.user(9, 1, active=False, dismissed_at=NOW - timedelta(days=365), registered_at=at("2020-01-01 00:00"))
+    found = measured(store, company, calendar=OFFICE)
+
+    assert found.value(KPIS["turnover_index"], WindowId.T365) == pytest.approx(1 / 2)
+
+
 def test_a_department_is_scored_by_what_its_people_do(store: DuckStore) -> None:
     """Counts by head, calls by day of everybody, a norm of its own; standards by what is left undone."""
     company = team(8)
-    for user, calls in ((7, 84), (8, 0)):
+    for user, calls in ((7, 80), (8, 0)):
         for number in range(calls):
             company.call(at("03-10 10:00") + timedelta(minutes=number), user_id=user, duration_seconds=100)
     company.deal(moves="03-03 10:00 P")  # nothing planned, nobody in touch: stale
@@ -334,10 +363,10 @@ def test_a_department_is_scored_by_what_its_people_do(store: DuckStore) -> None:
         Criterion.SUCCESSFUL_CALLS: 1.0,
         Criterion.CALL_CONVERSION: 0.5,
     }
-    card = ScorecardOptions(norms=norms, department_norms={1: {Criterion.CALLS: 4.5}})
+    card = ScorecardOptions(norms=norms, department_norms={1: {Criterion.CALLS: 4.0}})
     found = measured(store, company, calendar=OFFICE, scorecard=card)
 
-    # 84 calls in 2 × 84 h: 4.5 a day, all of the norm: 4; talk 5; no success 1 and 1; not overdue, nothing planned,
+    # 80 calls on 2 × 10 dates: 4 a day, all of the norm: 4; talk 5; no success 1 and 1; not overdue, nothing planned,
     # stale: 1 + 4 × (1 - 2/3)
     expected = (4 + 5 + 1 + 1 + (1 + 4 / 3)) / 5
     assert found.value(KPIS["scorecard_score"], MTD, DEPARTMENT, department_id="1") == pytest.approx(expected)

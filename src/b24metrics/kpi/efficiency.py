@@ -210,7 +210,7 @@ SCORECARD_SCORE = Kpi(
     measure=Derived(
         _MEASURED
         | {f"by_hand_{criterion}": Mean(SCORES, "points", f"criterion = '{criterion}'") for criterion in Criterion}
-        | {"worked": _WORKED_SECONDS, "people": Number(WORKED, "worked_seconds > 0")},
+        | {"worked": Total(WORKED, "worked_days"), "people": Number(WORKED, "worked_days > 0")},
         scorecard,
         optional=frozenset(_MEASURED),
     ),

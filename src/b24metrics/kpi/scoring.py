@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from b24metrics.kpi.arithmetic import divided, standard_days
+from b24metrics.kpi.arithmetic import divided
 from b24metrics.kpi.cells import Cells, FloatArray
 from b24metrics.kpi.options import BonusBasis, BonusOptions, Criterion
 from b24metrics.kpi.stats import wilson
@@ -128,10 +128,10 @@ def _points(cells: Cells, criterion: Criterion) -> FloatArray:
 
 
 def _per_head(cells: Cells, criterion: Criterion) -> FloatArray:
-    """Calls by worked day, counts by person, everything else as it is."""
+    """Calls by date that was worked on, counts by person, everything else as it is."""
     value = cells[criterion]
     if criterion is Criterion.CALLS:
-        return divided(value, standard_days(cells, cells["worked"]))
+        return divided(value, cells["worked"])
     return divided(value, cells["people"]) if criterion in COUNTED else value
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from b24metrics.worktime.zones import load_zone
 
 #: Days after being hired within which leaving is early.
 EARLY_DAYS = 90
+#: Later than any window, epoch seconds.
+_FAR = 1 << 40
 
 #: Active people of the scope with the number of deals that each has in work, 0 included.
 LOADS = Fact(
@@ -38,7 +41,10 @@ LEFT JOIN (
 def worked(
     columns: Mapping[str, NDArray[np.int64]], calendars: Calendars, options: KpiOptions
 ) -> Mapping[str, NDArray[np.int64]]:
-    """Working seconds of each person between two instants, from the first working day on, absences left out."""
+    """Working seconds of each person between two instants, from the first working day on, and the local dates with any.
+
+    Absences are left out of both.
+    """
     zone = load_zone(options.zone or "UTC")
     people, start = columns["manager_id"], columns["from_at"].copy()
     for who in np.unique(people).tolist():
@@ -47,10 +53,27 @@ def worked(
             mine = people == who
             start[mine] = np.maximum(start[mine], int(datetime.combine(joined, time(), zone).timestamp()))
     end = np.maximum(start, columns["to_at"])
-    return {"worked_seconds": calendars.elapsed(people, start, end)}
+    edges = _midnights(start, end, zone)
+    left, right = (np.clip(at[:, np.newaxis], edges[:-1], edges[1:]) for at in (start, end))
+    by_date = calendars.elapsed(np.repeat(people, len(edges) - 1), left.ravel(), right.ravel()).reshape(left.shape)
+    return {
+        "worked_seconds": calendars.elapsed(people, start, end),
+        "worked_days": np.count_nonzero(by_date > 0, axis=1),
+    }
 
 
-#: Active people of the scope with their own working time in each window.
+def _midnights(start: NDArray[np.int64], end: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
+    """Bounds of the local dates that the intervals touch, epoch seconds, ascending; one more than there are dates."""
+    first, last = int(start.min(initial=_FAR)), int(end.max(initial=0))
+    midnight = datetime.combine(datetime.fromtimestamp(min(first, last), zone).date(), time(), zone)
+    found = [int(midnight.timestamp())]
+    while found[-1] < last:
+        midnight += timedelta(days=1)
+        found.append(int(midnight.timestamp()))
+    return np.array(found, dtype=np.int64)
+
+
+#: Active people of the scope with their own working time in each window, and the dates on which there was any.
 WORKED = Fact(
     "kpi_worked",
     """
@@ -61,7 +84,7 @@ CROSS JOIN kpi_windows AS w
     feeds=("users",),
     kind="user",
     windowed=True,
-    refine=Refinement(("manager_id", "from_at", "to_at"), ("worked_seconds",), worked),
+    refine=Refinement(("manager_id", "from_at", "to_at"), ("worked_seconds", "worked_days"), worked),
 )
 
 #: People of the scope who were employed in a window, with the share of it that they were; whether they left in it, and
@@ -86,7 +109,7 @@ SELECT e.window_no, e.id, e.id AS manager_id,
     coalesce(e.left_at >= e.starts_at AND e.left_at < e.ends_at
         AND e.left_at < e.hired_at + INTERVAL '{EARLY_DAYS} days', FALSE) AS departed_early
 FROM employed AS e
-WHERE coalesce(e.left_at > e.starts_at, TRUE) AND coalesce(e.hired_at < e.ends_at, TRUE)
+WHERE coalesce(e.left_at >= e.starts_at, TRUE) AND coalesce(e.hired_at < e.ends_at, TRUE)
 """,
     feeds=("users",),
     kind="user",
