@@ -32,6 +32,7 @@ def papers(**options: Any) -> tuple[Feed, ...]:
 
 @pytest.fixture
 def store(world: World) -> Iterator[Store]:
+    world.clock.move(60)  # the second of the last change is over
     store = world.open()
     yield store
     store.close()
@@ -61,6 +62,7 @@ def test_new_and_changed_owners_are_asked_about(world: World, store: Store) -> N
     world.sql(
         "UPDATE deal SET DATE_MODIFY = ?, STAGE_ID = 'WON', STAGE_SEMANTIC_ID = 'S' WHERE ID IN (6, 3)", world.now
     )
+    world.clock.move(60)
 
     copy(world, store, rounds=2)
 
@@ -103,6 +105,7 @@ def test_an_owner_that_is_gone_does_not_stop_the_others(world: World, store: Sto
     before = store.rows("SELECT * FROM product_rows WHERE owner_id = 3")
     world.clock.move(60)
     world.sql("UPDATE deal SET DATE_MODIFY = ? WHERE ID IN (3, 6)", world.now)
+    world.clock.move(1)
 
     async def work() -> None:
         async with world.sync(store, feeds=papers()) as sync:
@@ -122,6 +125,30 @@ def test_an_owner_that_is_gone_does_not_stop_the_others(world: World, store: Sto
     assert [] == store.rows("SELECT * FROM unread_records")
 
 
+def test_a_second_change_within_one_second_is_not_missed(world: World, store: Store) -> None:
+    """A round came between two changes that bear the same second: the second one is asked about as well, and then no more."""
+    world.sql("UPDATE deal SET STAGE_SEMANTIC_ID = 'S', STAGE_ID = 'WON'")
+    copy(world, store)
+    world.clock.move(60)
+
+    async def work() -> None:
+        async with world.sync(store, feeds=papers()) as sync:
+            for price in (77, 88):
+                world.sql("UPDATE product_row SET PRICE = ? WHERE OWNER_ID = 3", price)
+                world.sql("UPDATE deal SET DATE_MODIFY = ? WHERE ID = 3", world.now)
+                await sync.round()
+                await sync.round()
+            world.clock.move(60)
+            await sync.round()
+            await sync.round()
+            assert {} == difference(world, store)
+            world.clock.move(60)
+            await sync.round()
+            assert set() == owed(store)
+
+    asyncio.run(work())
+
+
 def test_an_owner_that_was_refused_by_mistake_is_asked_again(world: World, store: Store) -> None:
     """The portal says that a deal does not exist which does: its rows stay, the note says so, a day later it is mended."""
     world.sql("UPDATE deal SET STAGE_SEMANTIC_ID = 'S', STAGE_ID = 'WON'")
@@ -129,6 +156,7 @@ def test_an_owner_that_was_refused_by_mistake_is_asked_again(world: World, store
     world.clock.move(60)
     world.sql("UPDATE deal SET DATE_MODIFY = ? WHERE ID = 3", world.now)
     world.sql("UPDATE product_row SET PRICE = 77 WHERE OWNER_ID = 3")
+    world.clock.move(1)
     world.portal.faults.add(Fault(Refusal("OWNER_NOT_FOUND"), "crm.deal.productrows.get"))
 
     copy(world, store, rounds=2)

@@ -407,7 +407,8 @@ class Ledger:
                 sight.without(outdated)
                 page = sight.page
             sight.note_changes(at)
-            owing = sight.fresh() if feed.owes and not late else []  # of the past all is put down at its end
+            if feed.owes and not late:  # of the past all is put down at its end
+                owing = sight.fresh(self._cursor_at(feed))
         parts = feed.part_pages(self.portal, read)
         if feed.table is schema.USERS:
             for _, _, places in parts:
@@ -426,6 +427,12 @@ class Ledger:
             self._owe(feed, owing)
         self._note_unread(feed, page, unread, at)
         return page
+
+    def _cursor_at(self, feed: Feed) -> datetime | None:
+        """When the last complete round of a feed began."""
+        sql = "SELECT cursor_at FROM feed_state WHERE portal = ? AND feed = ?"
+        found = self.store.rows(sql, [self.portal, feed.name])
+        return found[0][0] if found else None
 
     def _note_unread(self, feed: Feed, page: pa.Table, unread: Sequence[Unread], at: datetime) -> None:
         """Remember what could not be read, and forget it once it does."""

@@ -99,13 +99,20 @@ class Sight:
             self.page = self.page.filter(pc.invert(pc.is_in(self.page["id"], pa.array(ids, pa.int64()))))
             self._load()
 
-    def fresh(self) -> list[int]:
-        """Ids of records that are new here, or were changed since they were written."""
+    def fresh(self, since: datetime | None) -> list[int]:
+        """Ids of records that are new here, or were changed since they were written.
+
+        ``since``: when the last complete round began. What was changed in that second or later may have been read in
+        the middle of its second, and changed once more without another stamp: it counts as changed.
+        """
         ids: list[int] = self.page["id"].to_pylist()
         if not self.known:
             return ids
         same = f"{self._both} AND known.modified_at = seen.modified_at AND known.deleted_at IS NULL"
-        unchanged = {number for (number,) in self._store.rows(f"SELECT seen.id FROM {same}", self._bounds)}
+        if since is not None:
+            same += " AND known.modified_at < ?"
+        bounds = [*self._bounds, *([] if since is None else [since.replace(microsecond=0)])]
+        unchanged = {number for (number,) in self._store.rows(f"SELECT seen.id FROM {same}", bounds)}
         return [number for number in ids if number not in unchanged]
 
     def note_changes(self, at: datetime) -> None:
