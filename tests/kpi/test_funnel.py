@@ -147,6 +147,17 @@ def test_history_that_lags_behind(store: DuckStore) -> None:
     assert {"A": 1, "B": 1, "C": 1} == by_stage(measured(store, company), "stage_reached_count")
 
 
+def test_where_a_deal_stands_it_is(store: DuckStore) -> None:
+    """Nothing is skipped that the deal stands at, and A went on to B, though history knows of A alone, or of nothing."""
+    company = Funnels()
+    company.path("A", stage_id="B")
+    company.deal(stage_id="B")
+    found = measured(store, company)
+
+    assert {"A": 1 / 2, "B": 0} == by_stage(found, "stage_skip_share")
+    assert {"A": 1, "B": 0} == by_stage(found, "stage_conversion_strict_ratio")
+
+
 def test_strict_conversion_follows_the_steps(store: DuckStore) -> None:
     """Visited, and the very next stage later than that; what came before does not count; undone wins do."""
     company = Funnels()
@@ -219,6 +230,25 @@ def test_amounts_at_the_entry_of_a_stage(store: DuckStore) -> None:
         )  # fmt: skip
 
     assert {"A": 100, "B": 300, "C": 300} == by_stage(measured(store, company), "avg_check_by_stage")
+
+
+def test_amounts_of_closed_deals_keep_the_rate_of_their_closing(store: DuckStore) -> None:
+    """Won at 70, the dollar is at 90 now: what the win brought is not revalued, nor what the deal was worth before."""
+    company = Funnels()
+    company.currency("USD", "90")
+    deal = company.path("A WON", opportunity=Decimal(10), currency_id="USD")  # 10:00, 11:00
+    company.add(
+        schema.DEAL_CLOSINGS, deal_id=deal, semantics="S", manager_id=7, rate=Decimal(70), rate_count=1,
+        currency_id="USD", observed_at=NOW,
+    )  # fmt: skip
+    assert {700.0} == set(by_stage(measured(store, company), "avg_check_by_stage").values())
+
+    company.add(
+        schema.DEAL_CHANGES, deal_id=deal, changed_at=at("03-03 10:30"), from_opportunity=Decimal(5),
+        to_opportunity=Decimal(10), from_currency_id="USD", to_currency_id="USD", observed_at=NOW,
+    )  # fmt: skip
+    found = by_stage(measured(store, company), "avg_check_by_stage")
+    assert (350, 700) == (found["A"], found["WON"])
 
 
 def test_cohorts_belong_to_who_was_responsible_at_creation(store: DuckStore) -> None:

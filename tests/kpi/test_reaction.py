@@ -249,6 +249,19 @@ def test_unanswered_requests_of_thirty_days(store: DuckStore) -> None:
     assert 22 * 9 * 3600 == told(found, "unanswered_oldest_seconds", STATE)  # 12 February noon to 14 March noon
 
 
+def test_a_request_of_the_future_waits(store: DuckStore) -> None:
+    """It counts in states, not in windows; it has no age."""
+    company = Company().staff()
+    company.deal(created_at=at("03-14 17:00"))
+    found = measured(store, company, calendar=OFFICE)
+
+    assert (1, 0, None) == tuple(
+        told(found, kpi, STATE)
+        for kpi in ("unanswered_now_count", "unanswered_breach_count", "unanswered_oldest_seconds")
+    )
+    assert 0 == found.value(KPIS["responses_within_count"], WindowId.MTD, limit="all")
+
+
 @pytest.mark.parametrize(
     ("facts", "absence", "expected"),
     [

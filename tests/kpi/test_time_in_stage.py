@@ -9,6 +9,7 @@ import pytest
 
 from b24metrics.kpi import COMPANY, KPIS, MANAGER, Grain, Snapshot, WindowId, evaluate
 from b24metrics.kpi.model import STAGE
+from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi import company_t1, small
 from tests.kpi.pipelines import Funnels
@@ -97,6 +98,25 @@ def test_who_came_back_and_stands_there_has_not_left(store: DuckStore) -> None:
 
     assert {"A": (4 * HOUR, 1), "B": (2 * HOUR, 1)} == by_stage(found, "time_in_stage_seconds_avg")
     assert (4 * HOUR, 2) == by_stage(found, "time_in_stage_seconds_km_median")["A"]
+
+
+def test_survival_belongs_to_who_was_responsible_at_creation(store: DuckStore) -> None:
+    """It is of a cohort: 8's, where the change of hands was observed; 7 has the deal now and left the stage."""
+    company = Funnels()
+    company.user(8, 1)
+    deal = company.path("A B")
+    company.add(
+        schema.ASSIGNMENTS, entity_type_id=2, entity_id=deal, changed_at=at("03-04 10:00"), from_id=8, to_id=7,
+        observed_at=NOW,
+    )  # fmt: skip
+    found = measured(store, company)
+
+    assert ["8"] == [
+        sample.labels["manager_id"]
+        for sample in found.of(KPIS["time_in_stage_seconds_km_median"], MANAGER)
+        if sample.window is MTD and sample.labels["stage"] == "A" and sample.n
+    ]
+    assert 1 == (by_stage(found, TIMES[1], MTD, MANAGER, manager_id="7")["A"])[1]
 
 
 def test_losing_and_an_undone_win_are_leavings(store: DuckStore) -> None:

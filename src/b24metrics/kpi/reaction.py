@@ -206,7 +206,7 @@ UNANSWERED_NOW_COUNT = Kpi(
 UNANSWERED_OLDEST_SECONDS = Kpi(
     id="unanswered_oldest_seconds",
     title=Title(ru="Самая старая неотвеченная заявка", en="Oldest unanswered request"),
-    measure=Quantile(UNANSWERED, "working_seconds", 1.0, where="is_first = 1"),
+    measure=Quantile(UNANSWERED, "working_seconds", 1.0, where="is_first = 1 AND working_seconds >= 0"),
     unit=Unit.SECONDS,
     better=Better.LOWER,
     grains=_CUTS,

@@ -115,7 +115,8 @@ GROUP BY m.owner_id, s.pipeline_id, s.position
     needs=(DEALS, STEPS),
 )
 
-#: What deals were worth when they first came to a step or beyond it, where a later change of the amount was observed.
+#: What deals were worth when they first came to a step or beyond it, where a later change of the amount was observed; at
+#: the rate of their closing where that is one of the same currency.
 ENTRY_AMOUNTS = View(
     "kpi_entry_amounts",
     """
@@ -132,12 +133,13 @@ WITH entries AS (
     JOIN deal_changes AS c ON c.portal = $portal AND c.deal_id = e.id AND c.changed_at > e.entered_at
 )
 SELECT c.id, c.pipeline_id, c.position, coalesce(c.from_opportunity, 0) AS native_amount,
-    coalesce(c.from_opportunity, 0) * r.factor AS amount
+    coalesce(c.from_opportunity, 0) * coalesce(k.factor, r.factor) AS amount
 FROM changes AS c
 LEFT JOIN kpi_rates AS r ON r.currency_id = coalesce(nullif(c.from_currency_id, ''), $base_currency)
+LEFT JOIN kpi_closings AS k ON k.id = c.id AND k.currency = coalesce(nullif(c.from_currency_id, ''), $base_currency)
 WHERE c.nth = 1
 """,
-    needs=(VISITS, STEPS),
+    needs=(VISITS, STEPS, CLOSINGS),
 )
 
 #: Deals by creation, imports and those created closed included; of who was responsible then.
@@ -157,7 +159,8 @@ WHERE d.created_at >= $since
 
 #: One row for each step that a deal of a cohort reached. ``counted``: takes part in the conversion to the next step, which
 #: ``passed`` says; who left the pipeline here does not. ``visited``, ``went_on``: physically here, and later physically at
-#: the next step. ``stands``, ``stands_on``: now here or further, further. ``here``: in the deal's present pipeline.
+#: the next step; where a deal stands now it is, whatever its history says. ``stands``, ``stands_on``: now here or further,
+#: further. ``priced``: worth something, in its present pipeline. ``amount``: of a closed deal at the rate of its closing.
 FUNNEL = Fact(
     "kpi_funnel",
     """
@@ -165,14 +168,16 @@ SELECT p.id, d.created_at AS happened_at, coalesce(h.manager_id, d.manager_id) A
     s.stage_id AS stage, d.source_id,
     s.next_position IS NOT NULL AND NOT (p.moved_away AND p.far < s.next_position) AS counted,
     coalesce(p.far >= s.next_position, FALSE) AS passed,
-    v.id IS NOT NULL OR s.success AS visited,
-    coalesce(n.last_at > v.first_at OR (n.last_at = v.first_at AND n.last_id > v.first_id), FALSE) AS went_on,
+    v.id IS NOT NULL OR s.success OR coalesce(p.stands = s.position, FALSE) AS visited,
+    coalesce(p.stands = s.next_position, FALSE)
+        OR coalesce(n.last_at > v.first_at OR (n.last_at = v.first_at AND n.last_id > v.first_id), FALSE) AS went_on,
     s.next_position IS NOT NULL AND coalesce(p.stands >= s.position, FALSE) AS stands,
     coalesce(p.stands >= s.next_position, FALSE) AS stands_on,
     NOT p.moved_away AND CASE WHEN e.id IS NULL THEN d.native_amount ELSE e.native_amount END > 0 AS priced,
-    CASE WHEN e.id IS NULL THEN d.amount ELSE e.amount END AS amount
+    CASE WHEN e.id IS NULL THEN CASE WHEN k.id IS NULL THEN d.amount ELSE k.amount END ELSE e.amount END AS amount
 FROM kpi_paths AS p
 JOIN kpi_deals AS d ON d.id = p.id
+LEFT JOIN kpi_closings AS k ON k.id = p.id
 JOIN kpi_steps AS s ON s.pipeline_id = p.pipeline_id AND s.is_step AND s.position <= p.far
 LEFT JOIN kpi_first_hands AS h ON h.entity_type_id = 2 AND h.id = p.id
 LEFT JOIN kpi_visits AS v ON v.id = p.id AND v.pipeline_id = s.pipeline_id AND v.position = s.position
@@ -181,7 +186,7 @@ LEFT JOIN kpi_entry_amounts AS e ON e.id = p.id AND e.pipeline_id = s.pipeline_i
 WHERE d.created_at >= $since
 """,
     feeds=("deals", "deal_moves", "statuses"),
-    needs=(PATHS, DEALS, STEPS, VISITS, FIRST_HANDS, ENTRY_AMOUNTS),
+    needs=(PATHS, DEALS, STEPS, VISITS, FIRST_HANDS, ENTRY_AMOUNTS, CLOSINGS),
     kind="deal",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from b24metrics.kpi.facts.funnel import FIRST_HANDS
 from b24metrics.kpi.facts.population import BORN_CLOSED, DEALS
 from b24metrics.kpi.facts.view import Fact, View, working_seconds
 from b24metrics.worktime.sqltable import join_sql, worked_sql
@@ -83,18 +84,21 @@ WHERE t.left_at IS NOT NULL
     kind="deal",
 )
 
-#: Stages that deals of a cohort came to, by the deal's creation. ``ended``: 1 where it was left, 0 where it lasts.
+#: Stages that deals of a cohort came to, by the deal's creation, of who was responsible then. ``ended``: 1 where it was
+#: left, 0 where it lasts.
 STAGES_ENTERED = Fact(
     "kpi_stages_entered",
     """
-SELECT t.id, t.created_at AS happened_at, t.manager_id, t.pipeline_id, t.stage_id, t.stage, t.working_seconds,
+SELECT t.id, t.created_at AS happened_at, coalesce(h.manager_id, t.manager_id) AS manager_id, t.pipeline_id, t.stage_id,
+    t.stage, t.working_seconds,
     CASE WHEN t.left_at IS NOT NULL THEN 1 ELSE 0 END AS ended,
     2 * t.working_seconds + CASE WHEN t.left_at IS NOT NULL THEN 0 ELSE 1 END AS survival_order
 FROM kpi_stage_times AS t
+LEFT JOIN kpi_first_hands AS h ON h.entity_type_id = 2 AND h.id = t.id
 WHERE t.created_at >= $since
 """,
     feeds=("deals", "deal_moves"),
-    needs=(STAGE_TIMES,),
+    needs=(STAGE_TIMES, FIRST_HANDS),
     kind="deal",
 )
 
