@@ -132,6 +132,22 @@ def test_channels_are_told_apart(store: DuckStore) -> None:
     assert (0.5, 1, 2) == parts(snapshot, "review_coverage_ratio", channel="phone")
 
 
+def test_coverage_is_that_of_talks_and_chats(store: DuckStore) -> None:
+    """A form that came back says nothing of those that did not, a call without a talk is no session."""
+    company = Company().staff()
+    company.activity(provider_id="FORM", type_id=6, ends_at=at("03-14 10:00"), result_mark=2)
+    company.call(at("03-14 10:00"), vote=5, failed_code="304", duration_seconds=0)
+    chat(company, "03-14 10:00", None)
+    snapshot = reviewed(store, company, activity_kinds={"FORM": ActivityKind.REVIEW})
+
+    assert {"chat": 0} == {
+        sample.labels["channel"]: sample.value
+        for sample in snapshot.of(KPIS["review_coverage_ratio"], COMPANY)
+        if sample.window is TODAY and sample.value is not None
+    }
+    assert 1 == said(snapshot, "reviews_positive_count", channel="form")
+
+
 @pytest.mark.parametrize(
     ("facts", "rated", "sessions"),
     [

@@ -792,6 +792,17 @@ def test_mature_conversion_looks_at_calls_that_had_their_time(store: DuckStore) 
     assert (2 / 3, 2, 3) == parts(snapshot, "call_conversion_ratio_mature", PREV_MONTH)
 
 
+@pytest.mark.parametrize("window", [TODAY, MTD, WindowId.QTD])
+def test_a_window_that_begins_just_now_is_empty(store: DuckStore, window: WindowId) -> None:
+    """At midnight of the first of April nobody has called yet today; who waits since March waits in the present."""
+    company = Company().staff()
+    company.call(at("03-20 10:00"), **MISSED)
+    snapshot = returned(store, company, now=at("04-01 00:00"))
+
+    assert 0 == said(snapshot, "missed_calls_unreturned_count", window)
+    assert 1 == said(snapshot, "missed_calls_unreturned_count", STATE)
+
+
 # ---------------------------------------------------------------- the telephony funnel
 
 FUNNEL = ("phone_funnel_count", "phone_funnel_conversion", "phone_funnel_seconds_median")
@@ -830,6 +841,43 @@ def test_the_funnel_of_fifty_clients(store: DuckStore) -> None:
     assert (0.4, 4, 10) == parts(snapshot, "phone_funnel_conversion", MTD, step="won")
     assert snapshot.sample(KPIS["phone_funnel_conversion"], MTD, step="dialled") is None
     assert 4 == snapshot.value(KPIS["phone_funnel_count"], MTD, MANAGER, manager_id="7", step="won")
+
+
+def test_a_quote_that_was_sent_before_is_no_offer_when_it_is_answered(store: DuckStore) -> None:
+    """An offer is the first sending of a quote: that the client declined it after the talk is none."""
+    company = Company(feeds=(*small.FEEDS, "quotes")).staff()
+    company.call(at("03-05 10:00"), **to(5))
+    company.deal(50, moves="03-05 11:00 P", contact_id=5)
+    for sort, (status, semantics) in enumerate((("SENT", "P"), ("DECLINED", "F"))):
+        company.add(
+            schema.STATUSES, directory="QUOTE_STATUS", status_id=status, name=status, sort=sort, semantics=semantics,
+            entity_type_id=7,
+        )  # fmt: skip
+    company.add(
+        schema.QUOTES,
+        id=1,
+        stage_id="DECLINED",
+        contact_id=5,
+        created_at=at("03-01 10:00"),
+        modified_at=at("03-06 10:00"),
+    )
+    for moment, before, after in (("03-01 10:00", None, "SENT"), ("03-06 10:00", "SENT", "DECLINED")):
+        company.add(schema.QUOTE_MOVES, quote_id=1, changed_at=at(moment), from_stage_id=before, to_stage_id=after)
+
+    assert [1, 1, 1, 1, 0, 0, 0] == funnel(funnelled(store, company))
+
+
+def test_a_call_that_came_in_is_no_dial_however_it_was_passed_on(store: DuckStore) -> None:
+    """Its first leg says what a call is: for dials of a deal, and for clients who were dialled long ago."""
+    company = Company().staff()
+    for moment in ("2024-03-05 10:00", "03-05 09:00"):
+        company.call(at(moment), **to(5), call_id=moment, type_id=2)
+        company.call(at(moment) + timedelta(seconds=20), **to(5), call_id=moment, type_id=1)
+    company.call(at("03-05 10:00"), **to(5))
+    company.deal(50, created_at=at("2024-03-01 10:00"), moved_at=at("03-07 10:00"), semantics="S", contact_id=5)
+
+    assert 1 == said(dialled(store, company), "dials_per_deal", MTD, outcome="won")
+    assert [1, 1, 1, 1, 0, 0, 0] == funnel(funnelled(store, company))
 
 
 def test_the_time_between_steps_is_the_companys(store: DuckStore) -> None:

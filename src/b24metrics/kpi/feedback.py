@@ -59,7 +59,7 @@ REVIEW_POSITIVE_SHARE = _reviewed(
 REVIEW_COVERAGE_RATIO = _reviewed(
     id="review_coverage_ratio",
     title=Title(ru="Охват отзывами", en="Review coverage"),
-    measure=Ratio(_reviews("mark IS NOT NULL"), _reviews()),
+    measure=Ratio(_reviews("mark IS NOT NULL AND finished"), _reviews("finished")),
     unit=Unit.RATIO,
     better=Better.HIGHER,
     source="catalogue H: review_coverage_ratio",

@@ -380,7 +380,15 @@ class Ground:
             if fact.windowed:
                 meant = ((number, windows[number]) for number in numbers)
                 bounds = [
-                    (number, window.start, window.end, window.last_on, self._back(window.start), self._back(window.end))
+                    (
+                        number,
+                        window.start,
+                        window.end,
+                        window.last_on,
+                        self._back(window.start),
+                        self._back(window.end),
+                        window.is_state,
+                    )
                     for number, window in meant
                 ]
                 columns = {
@@ -390,6 +398,7 @@ class Ground:
                     "period_ends_on": "date32",
                     "starts_back": "instant",
                     "ends_back": "instant",
+                    "is_state": "bool",
                 }
                 self._load(f"{fact.name}_windows", columns, bounds, made)
                 self.spans[fact] = [(number, number) for number in numbers]

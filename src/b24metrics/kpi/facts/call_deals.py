@@ -6,7 +6,7 @@ client that has it. Deals of anybody count, the scope looks at calls.
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql
+from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql, opens_sql
 from b24metrics.kpi.facts.deals import CLOSINGS
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import Fact, View
@@ -123,7 +123,7 @@ LEFT JOIN led AS d ON d.call_key = l.call_key
 #: its company or contact; from creation to closing, both included.
 DEAL_DIALS = Fact(
     "kpi_deal_dials",
-    """
+    f"""
 WITH closed AS (
     SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.outcome, c.created_at, c.company_id, c.contact_id
     FROM kpi_closings AS c
@@ -136,6 +136,7 @@ WITH closed AS (
     FROM phone_calls AS p
     WHERE p.portal = $portal AND p.deleted_at IS NULL AND coalesce(p.category, '') IN ('', 'external')
       AND p.type_id IN (1, 4) AND p.started_at < $now AND p.started_at >= (SELECT r.since FROM reach AS r)
+      AND {opens_sql("p")}
 ), bound AS (
     SELECT c.id AS deal_id, b.activity_id
     FROM closed AS c

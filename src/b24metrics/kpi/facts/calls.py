@@ -62,6 +62,20 @@ LEFT JOIN heads AS h ON h.call_id = l.call_id
 """
 
 
+def opens_sql(leg: str) -> str:
+    """Whether an outgoing leg makes its call a dial: a call that came in stays one, however it was passed on.
+
+    Args:
+        leg: alias of a row of ``phone_calls``.
+    """
+    return f"""NOT EXISTS (
+        SELECT 1 FROM phone_calls AS e
+        WHERE e.portal = $portal AND e.call_id = {leg}.call_id AND e.call_id <> '' AND e.deleted_at IS NULL
+          AND coalesce(e.category, '') IN ('', 'external') AND e.type_id IN (2, 3)
+          AND (e.started_at < {leg}.started_at OR (e.started_at = {leg}.started_at AND e.id < {leg}.id))
+    )"""
+
+
 #: Legs of calls. ``duration_seconds``, ``connected``, ``recorded`` … are the leg's; ``outgoing``, ``answered``,
 #: ``phone_key``, ``has_client`` (a record of the CRM is named) the call's.
 CALL_LEGS = View("kpi_call_legs", legs_sql("$since"), feeds=("phone_calls",))

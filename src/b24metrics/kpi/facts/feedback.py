@@ -23,7 +23,8 @@ from b24metrics.worktime import Calendars
 ANSWER_DAYS: Final = 3
 
 #: Finished talks, chats and review forms, rated or not, and whatever was rated. ``session_key``: legs of one call share it.
-#: ``mark``: NULL without a rating. A call is dated by its start, a chat by its end.
+#: ``mark``: NULL without a rating. A call is dated by its start, a chat by its end. ``finished``: could have been rated or
+#: not, so that it tells how many are; nobody knows of review forms that were not filled in.
 SESSIONS = Fact(
     "kpi_sessions",
     """
@@ -37,16 +38,18 @@ WITH chats AS (
     WHERE a.portal = $portal AND a.deleted_at IS NULL
       AND (a.provider_id = 'IMOPENLINES_SESSION' OR k.kind IN ('chat', 'review'))
 ), talks AS (
-    SELECT l.id, l.happened_at, l.manager_id, l.call_key, l.only_leg, l.connected,
+    SELECT l.id, l.happened_at, l.manager_id, l.call_key, l.only_leg, l.connected, l.answered,
         CASE WHEN l.vote BETWEEN 4 AND 5 THEN 'positive' WHEN l.vote = 3 THEN 'neutral'
             WHEN l.vote BETWEEN 1 AND 2 THEN 'negative' END AS mark
     FROM kpi_call_legs AS l
 )
-SELECT t.id, t.happened_at, t.manager_id, 'phone' AS channel, 2 * t.call_key AS session_key, t.only_leg, t.mark
+SELECT t.id, t.happened_at, t.manager_id, 'phone' AS channel, 2 * t.call_key AS session_key, t.only_leg, t.mark,
+    t.answered AS finished
 FROM talks AS t
 WHERE t.connected OR t.mark IS NOT NULL
 UNION ALL
-SELECT c.id, c.happened_at, c.manager_id, CASE c.kind WHEN 'review' THEN 'form' ELSE 'chat' END, 2 * c.id + 1, TRUE, c.mark
+SELECT c.id, c.happened_at, c.manager_id, CASE c.kind WHEN 'review' THEN 'form' ELSE 'chat' END, 2 * c.id + 1, TRUE, c.mark,
+    c.kind = 'chat'
 FROM chats AS c
 WHERE c.kind IN ('chat', 'review') AND (c.finished OR c.mark IS NOT NULL)
 """,

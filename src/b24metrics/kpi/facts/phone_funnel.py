@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
-from b24metrics.kpi.facts.calls import CALL_LEGS
+from b24metrics.kpi.facts.calls import CALL_LEGS, opens_sql
 from b24metrics.kpi.facts.deals import CLOSINGS
 from b24metrics.kpi.facts.population import DEALS, LEADS
 from b24metrics.kpi.facts.quotes import QUOTE_STEPS
@@ -26,7 +26,7 @@ FIRST_STEP = STEPS[0]
 #: Clients whose first dial lies in the windows, with their first calls. ``client_no`` numbers them.
 FIRST_CALLED = View(
     "kpi_first_called",
-    """
+    f"""
 WITH dialled AS (
     SELECT k.entity_type_id, k.entity_id, min(k.happened_at) AS dialled_at
     FROM kpi_call_clients AS k
@@ -38,6 +38,7 @@ WITH dialled AS (
     JOIN phone_calls AS c ON c.crm_entity_id = d.entity_id AND c.crm_entity_type_id = d.entity_type_id
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 4) AND c.started_at < $since
+      AND {opens_sql("c")}
     UNION
     SELECT d.entity_type_id, d.entity_id
     FROM dialled AS d
@@ -46,6 +47,7 @@ WITH dialled AS (
     JOIN phone_calls AS c ON c.phone_key = n.key
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 4) AND c.started_at < $since AND coalesce(c.crm_entity_id, 0) = 0
+      AND {opens_sql("c")}
 ), fresh AS (
     SELECT d.entity_type_id, d.entity_id, d.dialled_at
     FROM dialled AS d
@@ -136,6 +138,8 @@ WITH qualified AS (
     FROM kpi_first_called AS f
     JOIN qualified AS q ON q.client_no = f.client_no
     WHERE f.effective_at IS NOT NULL
+), sent AS (
+    SELECT s.id, min(s.changed_at) AS sent_at FROM kpi_quote_steps AS s WHERE s.sent GROUP BY s.id
 ), offers AS (
     SELECT d.client_no, m.created_at AS offered_at
     FROM kpi_first_called_deals AS d
@@ -143,18 +147,16 @@ WITH qualified AS (
     WHERE m.deleted_at IS NULL AND m.created_at < $now
       AND m.stage_id IN (SELECT p.text FROM kpi_lists AS p WHERE p.list = 'proposal_stages')
     UNION ALL
-    SELECT f.client_no, s.changed_at
-    FROM kpi_quote_steps AS s
+    SELECT f.client_no, s.sent_at
+    FROM sent AS s
     JOIN quotes AS q ON q.portal = $portal AND q.id = s.id
     JOIN kpi_first_called AS f ON f.effective_at IS NOT NULL AND f.entity_id = CASE f.entity_type_id
         WHEN 4 THEN q.company_id WHEN 3 THEN q.contact_id ELSE q.lead_id END
-    WHERE s.sent
     UNION ALL
-    SELECT d.client_no, s.changed_at
-    FROM kpi_quote_steps AS s
+    SELECT d.client_no, s.sent_at
+    FROM sent AS s
     JOIN quotes AS q ON q.portal = $portal AND q.id = s.id
     JOIN kpi_first_called_deals AS d ON d.id = q.deal_id
-    WHERE s.sent
 ), offered AS (
     SELECT l.client_no, l.qualified_at, min(o.offered_at) AS offered_at
     FROM led AS l

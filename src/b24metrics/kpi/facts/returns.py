@@ -149,7 +149,7 @@ WITH waiting AS (
 SELECT e.id, e.manager_id, e.call_key, w.window_no
 FROM waiting AS e
 JOIN kpi_windows AS w
-    ON w.starts_at = w.ends_at OR (e.happened_at >= w.starts_at AND e.happened_at < w.ends_at)
+    ON w.is_state OR (e.happened_at >= w.starts_at AND e.happened_at < w.ends_at)
 """,
     feeds=("phone_calls",),
     needs=(CALL_LEGS, OLD_EPISODES, EPISODES),

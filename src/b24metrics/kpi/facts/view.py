@@ -103,8 +103,8 @@ class Fact(View):
         solo: column that tells rows whose distinct key occurs in no other row, so that they may be counted plainly.
         refine: adds columns that SQL cannot say (working time), over whole arrays.
         windowed: for cohorts and sets that depend on the bounds of the window: the SQL may read
-            ``kpi_windows(window_no, starts_at, ends_at, period_ends_on, starts_back, ends_back)``, every window that is asked of
-            this fact (half-open; previous and fixed ones included; a state's is empty, both bounds being ``$now``;
+            ``kpi_windows(window_no, starts_at, ends_at, period_ends_on, starts_back, ends_back, is_state)``, every window that
+            is asked of this fact (half-open; previous and fixed ones included; a state's is empty, both bounds being ``$now``;
             ``period_ends_on``: first local date after the whole period; ``…_back``: the same wall time as many days before
             a bound as a client stays active), and yields the column ``window_no`` instead of ``happened_at``: a row counts in
             that window alone. ``$since`` is the earliest ``starts_at``.
