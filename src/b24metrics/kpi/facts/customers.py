@@ -47,11 +47,13 @@ FROM sold AS s
     needs=(CLOSINGS, INVOICES_EVER),
 )
 
-#: Purchases of every client until ``$now``.
+#: Purchases of every client until ``$now``. ``before_at``, ``next_at``: the purchases of the same client around it.
 PURCHASES = View(
     "kpi_purchases",
     """
-SELECT s.id, s.happened_at, s.manager_id, s.placed_in, s.amount, s.customer_no
+SELECT s.id, s.happened_at, s.manager_id, s.placed_in, s.amount, s.customer_no,
+    lag(s.happened_at) OVER (PARTITION BY s.customer_no ORDER BY s.happened_at, s.id) AS before_at,
+    lead(s.happened_at) OVER (PARTITION BY s.customer_no ORDER BY s.happened_at, s.id) AS next_at
 FROM kpi_sales AS s
 WHERE s.customer_no IS NOT NULL AND s.amount > 0
 """,
@@ -65,12 +67,10 @@ CLIENT_SALES = Fact(
     "kpi_client_sales",
     """
 WITH told AS (
-    SELECT s.*, coalesce(s.customer_no IS NOT NULL AND s.amount > 0, FALSE) AS bought,
-        row_number() OVER (PARTITION BY s.customer_no ORDER BY s.happened_at, s.id) AS nth,
-        max(CASE WHEN s.amount > 0 THEN s.happened_at END) OVER (
-            PARTITION BY s.customer_no ORDER BY s.happened_at, s.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
-        ) AS before_at
+    SELECT s.*, p.id IS NOT NULL AS bought, p.before_at,
+        row_number() OVER (PARTITION BY s.customer_no ORDER BY s.happened_at, s.id) AS nth
     FROM kpi_sales AS s
+    LEFT JOIN kpi_purchases AS p ON p.id = s.id
 )
 SELECT t.id, t.happened_at, t.manager_id, t.placed_in, t.pipeline_id, t.source_id, t.customer_no,
     t.customer_no IS NOT NULL AND t.nth > 1 AS repeated,
@@ -84,7 +84,7 @@ WHERE t.happened_at >= $since
 """,
     feeds=("purchases",),
     waits_for=("deal_moves", "invoice_moves", "companies"),
-    needs=(SALES,),
+    needs=(SALES, PURCHASES),
     kind="purchase",
     placed=True,
 )
@@ -95,7 +95,9 @@ BOUGHT = Fact(
     "kpi_bought",
     """
 SELECT p.customer_no AS id, p.customer_no, p.manager_id, p.placed_in, w.window_no, p.amount, p.amount * $margin AS earned,
-    p.happened_at > w.ends_back AS active
+    p.happened_at > w.ends_back AS active,
+    CASE WHEN w.starts_at = w.ends_at THEN p.before_at IS NULL AND p.next_at IS NULL
+        ELSE coalesce(p.before_at < w.starts_at, TRUE) AND coalesce(p.next_at >= w.ends_at, TRUE) END AS only_one
 FROM kpi_purchases AS p
 JOIN kpi_windows AS w ON w.starts_at = w.ends_at OR (p.happened_at >= w.starts_at AND p.happened_at < w.ends_at)
 """,
@@ -104,6 +106,7 @@ JOIN kpi_windows AS w ON w.starts_at = w.ends_at OR (p.happened_at >= w.starts_a
     needs=(PURCHASES,),
     kind="customer",
     windowed=True,
+    solo="only_one",
     placed=True,
 )
 
@@ -113,7 +116,8 @@ STAYING = Fact(
     """
 SELECT p.customer_no AS id, p.customer_no, p.manager_id, p.placed_in, w.window_no,
     p.happened_at > w.starts_back AND p.happened_at <= w.starts_at AS before,
-    p.happened_at > w.ends_back AND p.happened_at <= w.ends_at AS after
+    p.happened_at > w.ends_back AND p.happened_at <= w.ends_at AS after,
+    coalesce(p.before_at <= w.starts_back, TRUE) AND coalesce(p.next_at > w.ends_at, TRUE) AS only_one
 FROM kpi_purchases AS p
 JOIN kpi_windows AS w ON (p.happened_at > w.starts_back AND p.happened_at <= w.starts_at)
     OR (p.happened_at > w.ends_back AND p.happened_at <= w.ends_at)
@@ -123,6 +127,7 @@ JOIN kpi_windows AS w ON (p.happened_at > w.starts_back AND p.happened_at <= w.s
     needs=(PURCHASES,),
     kind="customer",
     windowed=True,
+    solo="only_one",
     placed=True,
 )
 
