@@ -20,6 +20,7 @@ from b24exporter.health import Health
 from b24exporter.layout import LAYOUT
 from b24exporter.lifetime import live
 from b24exporter.mirrored import Meter, Mirrored, no_meter
+from b24exporter.past import Past
 from b24exporter.push import Bell, Push
 from b24exporter.server import bind, listen_on, make_server
 from b24exporter.web import Web, WebOptions, hosts_for
@@ -53,6 +54,7 @@ class Job:
         announce: told the address under which the exporter answers.
         meter: shows how the copying of the portal's past gets on, while it lasts.
         mirror_only: serve a mirror that is there; ask no portal. portal: which one, where the mirror holds several.
+        past: what is written for a new Prometheus, beside the rounds.
     """
 
     read_settings: Callable[[], Settings]
@@ -61,6 +63,7 @@ class Job:
     meter: Meter = no_meter
     mirror_only: bool = False
     portal: str | None = None
+    past: Past | None = None
 
 
 async def run_exporter(job: Job) -> None:
@@ -106,12 +109,25 @@ async def run_exporter(job: Job) -> None:
                 await live(
                     make_server(web.app, web_config.tls),
                     listener,
-                    daemon.run(),
+                    _rounds(job, daemon, source, board),
                     started=lambda: job.announce(shown_address(listener, tls=web_config.tls is not None)),
                     reload=exporter.reload,
                 )
             finally:
                 await daemon.close()
+
+
+async def _rounds(job: Job, daemon: Daemon, source: Mirrored, board: Board) -> None:
+    """Rounds for ever; the past is written beside them."""
+    if job.past is None:
+        await daemon.run()
+        return
+    writing = asyncio.create_task(job.past.write(source, board, job.clock))
+    try:
+        await daemon.run()
+    finally:
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
 
 
 @asynccontextmanager

@@ -100,15 +100,25 @@ def run(
     pages: Annotated[
         bool | None, typer.Option("--pages/--no-pages", help="The page and /api/v1/, which show figures and names.")
     ] = None,
+    history: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the last days into this OpenMetrics file once the portal is copied, for a new Prometheus: "
+            "promtool tsdb create-blocks-from openmetrics FILE DATA. A file that is there is left as it is."
+        ),
+    ] = None,
+    history_days: Annotated[int, typer.Option(min=1, max=3650, help="How many days --history goes back.")] = 30,
     debug: Debug = False,
 ) -> None:
     """Copy the portal, keep in step with it, and serve its KPIs until Ctrl-C."""
     with doors(debug=debug):
         from b24exporter.assembly import Job, run_exporter
+        from b24exporter.past import Past
 
         logging.getLogger("b24exporter").setLevel(logging.INFO)
         read = _reader(config, webhook, mirror, listen, web_config, ca, interval, pages=pages)
-        job = Job(read, SystemClock(), _announce, backfill_meter, mirror_only=mirror_only, portal=portal)
+        past = None if history is None else Past(history, history_days)
+        job = Job(read, SystemClock(), _announce, backfill_meter, mirror_only=mirror_only, portal=portal, past=past)
         asyncio.run(run_exporter(job))
 
 
@@ -147,6 +157,12 @@ def demo(
     listen: Annotated[str, typer.Option("--listen", "-l", metavar="HOST:PORT")] = "127.0.0.1:9724",
     language: Annotated[str, typer.Option(help="Of the page: ru or en.")] = "ru",
     *,
+    charts: Annotated[
+        bool, typer.Option("--charts/--no-charts", help="Run a Prometheus that knows the past, where it is installed.")
+    ] = True,
+    history: Annotated[
+        Path | None, typer.Option(help="OpenMetrics file for the past. Default: in the folder.", show_default=False)
+    ] = None,
     debug: Debug = False,
 ) -> None:
     """Show everything on a practice portal: backfill, figures, a page for people. Needs nothing but this machine."""
@@ -161,6 +177,8 @@ def demo(
                 months=months,
                 listen=listen,
                 language=language,
+                charts=charts,
+                history=history,
             )
         )
 

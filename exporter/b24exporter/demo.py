@@ -13,8 +13,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from b24exporter.assembly import Job, run_exporter
+from b24exporter.charts import Charts, installed
+from b24exporter.past import Past
 from b24metrics.clock import SystemClock
 from b24metrics.config import Settings
 from b24metrics.console import backfill_meter, say
@@ -27,7 +30,7 @@ PORTAL_PORT = 9725
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demo:
-    """What to show, and where."""
+    """What to show, and where. ``charts``: run a Prometheus too, where there is one. ``history``: default: in ``folder``."""
 
     folder: Path
     managers: int
@@ -35,6 +38,8 @@ class Demo:
     months: int
     listen: str
     language: str
+    charts: bool = True
+    history: Path | None = None
 
 
 def run_demo(demo: Demo) -> None:
@@ -47,14 +52,30 @@ def run_demo(demo: Demo) -> None:
     again = (demo.folder / "mirror.duckdb").exists()
     say(f"The demonstration lives in {demo.folder}{' and goes on where it stopped' if again else ''}.")
     with _practice_portal(demo) as webhook:
-        job = Job(_settings(demo, webhook), SystemClock(), _announce, backfill_meter)
-        asyncio.run(run_exporter(job))
+        charts = Charts(demo.folder / "prometheus") if demo.charts and installed() else None
+        past = Past(demo.history or demo.folder / "history.om", then=None if charts is None else charts.remember)
+        job = Job(
+            _settings(demo, webhook),
+            SystemClock(),
+            lambda address: _announce(address, charts, wanted=demo.charts),
+            backfill_meter,
+            past=past,
+        )
+        try:
+            asyncio.run(run_exporter(job))
+        finally:
+            if charts is not None:
+                charts.close()
 
 
-def _announce(address: str) -> None:
+def _announce(address: str, charts: Charts | None, *, wanted: bool) -> None:
     say("")
     say(f"  For people      {address}")
     say(f"  For Prometheus  {address}metrics")
+    if charts is not None:
+        say(f"  Prometheus      {charts.start(urlsplit(address).netloc)} (its past follows in some minutes)")
+    elif wanted:
+        say("  Charts: install prometheus and promtool (Debian, Ubuntu: apt-get install prometheus) and start again.")
     say("  Ctrl-C ends it; `make demo` goes on from here; `make clean` forgets it.")
     say("")
 

@@ -22,7 +22,7 @@ from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.evaluate import evaluate
 from b24metrics.kpi.freezing import freeze
 from b24metrics.kpi.ground import Ground
-from b24metrics.kpi.model import Kpi, Snapshot, Title
+from b24metrics.kpi.model import Grain, Kpi, Snapshot, Title
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import Feed
 from b24metrics.mirror.inputs import Input, load_inputs, read_files
@@ -245,6 +245,15 @@ class Mirrored:
         now = datetime.fromtimestamp(self._clock.now(), UTC)
         if count := freeze(self._store, self.portal, now=now, options=self.options):
             log.info("%d values of closed months written down.", count)
+
+    @property
+    def complete(self) -> bool:
+        """Whether the past of the portal is copied, as far as it may be read; true where there is only a mirror."""
+        return self.sync is None or (self._tried_at is not None and self._copying is None)
+
+    def as_of(self, moment: datetime, grains: Sequence[Grain]) -> Snapshot:
+        """All KPIs as of a past instant, in some cuts."""
+        return evaluate(self._store, self.portal, self.kpis, grains=grains, now=moment, options=self.options)
 
     def facts(self) -> PortalFacts:
         """Of the portal, as the last evaluation saw it."""
