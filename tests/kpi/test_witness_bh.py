@@ -26,7 +26,8 @@ from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.worktime import WorkCalendar
 from tests.kpi.small import FEEDS, PORTAL, Company
-from tests.kpi.witness_b import Answers, Said, Witness, spans
+from tests.kpi.witness_b import Witness
+from tests.kpi.witness_b_firm import Answers, Said, spans
 from tests.kpi.witness_h import Feedback
 
 T = TypeVar("T")

@@ -10,7 +10,9 @@ from fractions import Fraction
 
 from b24metrics.kpi.options import ActivityKind, Answer, AnswerField
 from b24metrics.mirror import schema
-from tests.kpi.witness_b import ALL, DEAL, Answers, Call, Communication, Row, Said, Thing, share, talked
+from tests.kpi.witness_b import Communication
+from tests.kpi.witness_b_calls import Call, talked
+from tests.kpi.witness_b_firm import ALL, DEAL, Answers, Measure, Row, Said, Thing, share
 
 GRAINS = "M D T"
 
@@ -63,7 +65,7 @@ class Feedback(Communication):
         return None if mark == 0 else {2: 1, 1: -1}.get(mark, 0)
 
     @staticmethod
-    def _marked(wanted: int):  # type: ignore[no-untyped-def]
+    def _marked(wanted: int) -> Measure:
         def measured(cell: list[Thing]) -> Said:
             n = len({thing.key for thing in cell if thing.facts["mark"] == wanted})
             return Said(Fraction(n), n)
@@ -107,7 +109,7 @@ class Feedback(Communication):
                 if thing.facts["method"] == method and (method != "derived" or talked(thing.facts["leg"]))
             ]
 
-            def number(wanted: Answer):  # type: ignore[no-untyped-def]
+            def number(wanted: Answer) -> Measure:
                 def measured(cell: list[Thing]) -> Said:
                     n = len({thing.key for thing in cell if thing.facts["answer"] is wanted})
                     return Said(Fraction(n), n)
