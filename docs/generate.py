@@ -11,13 +11,16 @@ what is printed here is what the exporter serves and what the settings accept.
 
 from __future__ import annotations
 
+import csv
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, SecretStr
@@ -27,11 +30,36 @@ from b24exporter.board import Board, Edition, FeedState, PortalFacts
 from b24exporter.health import Health
 from b24exporter.publication import Publication
 from b24metrics.clock import HandClock
-from b24metrics.config import Settings
+from b24metrics.config import CustomSettings, SaidSettings, Settings
 from b24metrics.exposition.families import WINDOW_REMARK, collect, thresholds
 from b24metrics.kpi.aggregates import facts
 from b24metrics.kpi.catalogue import KPIS
-from b24metrics.kpi.model import Axis, Better, Chapter, Family, Grain, Kpi, Language, Snapshot, Title, Unit, WindowId
+from b24metrics.kpi.custom import SUBJECTS, columns_of
+from b24metrics.kpi.expressions import FUNCTIONS
+from b24metrics.kpi.facts import View
+from b24metrics.kpi.model import (
+    COMPANY,
+    Axis,
+    Better,
+    Book,
+    Chapter,
+    Derived,
+    Family,
+    Grain,
+    Kpi,
+    Language,
+    Measure,
+    Number,
+    Over,
+    Plan,
+    Previous,
+    Ratio,
+    Snapshot,
+    Title,
+    Total,
+    Unit,
+    WindowId,
+)
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.portal import GateStats, MethodStats
 
@@ -44,12 +72,18 @@ Row = Sequence[str]
 
 def pages() -> Mapping[str, str]:
     """Every generated page: file name → text."""
-    return {
+    made = {
         "kpi.md": kpi_page("en"),
         "kpi.ru.md": kpi_page("ru"),
+        "kpi/sql.md": sql_page(),
+        "kpi-coverage.md": coverage_page(),
+        "custom-kpis.md": custom_page(),
         "metrics.md": metrics_page(),
         "configuration.md": configuration_page(),
     }
+    for chapter in _CHAPTERS:
+        made |= {f"kpi/{_place(chapter, language)}": chapter_page(chapter, language) for language in ("en", "ru")}
+    return made
 
 
 def stale(folder: Path = DOCS) -> list[str]:
@@ -65,6 +99,7 @@ def write(folder: Path = DOCS) -> list[str]:
     """Write what differs; returns the names."""
     old, made = stale(folder), pages()
     for name in old:
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(made[name], encoding="utf-8")
     return old
 
@@ -278,11 +313,41 @@ def kpi_page(language: Language) -> str:
             [(_codes(signs.split(", ")), what.said(language)) for signs, what in _SIGNS],
         ),
     ]
-    for chapter in Chapter:
-        declared = [kpi for kpi in KPIS.values() if kpi.chapter is chapter]
-        if declared:
-            parts += [f"## {_CHAPTERS[chapter].said(language)}", *(_card(kpi, language) for kpi in declared)]
+    parts.append(said("## Компания для примеров", "## The company of the examples"))
+    parts.append(_T1.said(language))
+    for chapter in _CHAPTERS:
+        place = f"kpi/{_place(chapter, language)}"
+        parts.append(f"## {_CHAPTERS[chapter].said(language)}")
+        parts.append(
+            _table(
+                (said("показатель", "KPI"), said("что это", "what it is"), said("единица", "unit")),
+                [
+                    (f"[{_code(kpi.id)}]({place}#{kpi.id})", kpi.title.said(language), _UNITS[kpi.unit].said(language))
+                    for kpi in _declared(chapter)
+                ],
+            )
+        )
     return _page(*parts)
+
+
+def _declared(chapter: Chapter) -> list[Kpi]:
+    return [kpi for kpi in KPIS.values() if kpi.chapter is chapter]
+
+
+def _place(chapter: Chapter, language: Language) -> str:
+    """File of a chapter, inside the folder ``kpi``."""
+    return f"{chapter.name.lower()}{'.ru' if language == 'ru' else ''}.md"
+
+
+def chapter_page(chapter: Chapter, language: Language) -> str:
+    """The cards of one chapter."""
+    other: Language = "en" if language == "ru" else "ru"
+    there = Title(f"English: [{_CHAPTERS[chapter].en}]", f"По-русски: [{_CHAPTERS[chapter].ru}]").said(language)
+    rules = Title(
+        "Правила, окна и знаки: [Показатели](../kpi.ru.md).", "Rules, windows and signs: [KPIs](../kpi.md)."
+    ).said(language)
+    head = f"# {_CHAPTERS[chapter].said(language)}\n\n{there}({_place(chapter, other)}).\n\n{rules}"
+    return _page(head, *(_card(kpi, language) for kpi in _declared(chapter)))
 
 
 def _card(kpi: Kpi, language: Language) -> str:
@@ -291,25 +356,325 @@ def _card(kpi: Kpi, language: Language) -> str:
     def said(ru: str, en: str) -> str:
         return Title(ru, en).said(language)
 
-    feeds = dict.fromkeys(feed for fact in facts(kpi.measure) for feed in fact.feeds)
+    read = facts(kpi.measure)
+    feeds = dict.fromkeys(feed for fact in read for feed in fact.feeds)
+    sources = [*(_FEEDS[feed].said(language) for feed in feeds), *(_code(kind) for kind in _inputs(kpi))]
+    section = kpi.source.removeprefix("catalogue ").removesuffix(f": {kpi.id}")
     rows = [
         (said("формула", "formula"), _code(kpi.formula)),
         (said("единица", "unit"), _UNITS[kpi.unit].said(language)),
         (said("хорошо, когда", "good is"), _BETTER[kpi.better].said(language)),
         (said("окна", "windows"), _codes(window for window in WindowId if window in kpi.windows)),
         (said("разрезы", "cut by"), "; ".join(_cut(grain, language) for grain in kpi.grains)),
+        *([(said("метки", "labels"), _codes(kpi.labels))] if kpi.labels else []),
         (said("складывается", "adds up"), said("да", "yes") if kpi.adds_up else said("нет", "no")),
-        (said("нужны", "needs"), ", ".join(_FEEDS[feed].said(language) for feed in feeds) or "-"),
+        (said("если нечего считать", "with nothing to count"), _emptiness(kpi, language)),
+        (said("нужны", "needs"), ", ".join(sources) or "-"),
+        ("SQL", ", ".join(f"[{_code(fact.name)}](sql.md#{fact.name})" for fact in read) or "-"),
+        (said("источник", "source"), section),
     ]
     if kpi.families:
         rows.append((said("ряды", "series"), _codes(family.name for family in kpi.families)))
-    return "\n\n".join(
-        (
-            f"### {kpi.id}",
-            f"**{kpi.title.said(language)}.** {kpi.definition.said(language)}",
-            _table((said("что", "what"), said("значение", "value")), rows),
+    shown = [one for one in examples() if one.kpi == kpi.id]
+    parts = [
+        f"### {kpi.id}",
+        f"**{kpi.title.said(language)}.** {kpi.definition.said(language)}",
+        _table((said("что", "what"), said("значение", "value")), rows),
+    ]
+    if shown:
+        told = "\n".join(_told_example(one, language) for one in shown)
+        parts.append(said("Пример, компания T1:", "Example, company T1:") + "\n\n" + told)
+    if read:
+        parts.append(f"```sh\n{_explained(kpi)}\n```")
+    return "\n\n".join(parts)
+
+
+def _told_example(one: Example, language: Language) -> str:
+    labels = "".join(f" {_code(f'{name}={value}')}" for name, value in one.labels if value)
+    amount = f"{one.value:,.4f}".rstrip("0").rstrip(".").replace(",", " ")
+    amount = amount.replace(".", ",") if language == "ru" else amount
+    how = f" ({one.how})" if one.how else ""
+    return f"* {_code(one.window)} {_code(one.level)}{labels}: **{amount}**{how}"
+
+
+def _explained(kpi: Kpi) -> str:
+    """The command that lists the records behind a number of this KPI."""
+    grain = COMPANY if COMPANY in kpi.grains else kpi.grains[0]
+    needed = [name for name in grain.labels if name != "department_id" or "manager_id" not in grain.labels]
+    labels = [f"{name}={_SAMPLE_LABELS.get(name, '…')}" for name in (*needed, *kpi.fact_labels)]
+    by = [] if grain == COMPANY else ["--by", str(grain).replace("×", "x")]
+    return " ".join(["b24metrics explain", kpi.id, *labels, *by, "--window", kpi.windows[0]])
+
+
+_SAMPLE_LABELS: Mapping[str, str] = {
+    "manager_id": "101", "department_id": "10", "pipeline_id": "0", "stage_id": "NEW", "stage": "NEW", "source_id": "WEB",
+    "source": "WEB", "currency": "RUB", "entity": "deals",
+}  # fmt: skip
+
+
+def _emptiness(kpi: Kpi, language: Language) -> str:
+    nothing = Title("нет значения", "no value").said(language)
+    return "0" if isinstance(kpi.measure, Number | Total) else nothing
+
+
+def _inputs(kpi: Kpi) -> list[str]:
+    """What of a KPI comes from files: plans, and kinds of inputs."""
+    found = dict.fromkeys([f"inputs.{kpi.needs_input}"] if kpi.needs_input else [])
+
+    def look(measure: Measure) -> None:
+        match measure:
+            case Plan(book=Book.PLANS):
+                found["plans"] = None
+            case Plan(kpi_id=kind, book=Book.INPUTS):
+                found[f"inputs.{kind}"] = None
+            case Ratio():
+                look(measure.numerator)
+                look(measure.denominator)
+            case Previous() | Over():
+                look(measure.of)
+            case Derived():
+                for one in measure.inputs.values():
+                    look(one)
+            case _:
+                pass
+
+    look(kpi.measure)
+    return list(found)
+
+
+# ---------------------------------------------------------------- worked examples
+
+
+class Example(NamedTuple):
+    """One line of ``examples.csv``: a figure of company T1, typed from a card, and how it comes about."""
+
+    kpi: str
+    window: str
+    level: str
+    labels: tuple[tuple[str, str], ...]
+    value: float
+    how: str
+
+
+@cache
+def examples() -> tuple[Example, ...]:
+    """The worked examples, in the order of their file."""
+    with (DOCS / "examples.csv").open(encoding="utf-8", newline="") as file:
+        return tuple(
+            Example(
+                row["kpi"],
+                row["window"],
+                row["level"],
+                tuple(
+                    (name, value) for name, _, value in (one.partition("=") for one in row["labels"].split(";") if one)
+                ),
+                float(row["value"]),
+                row["how"],
+            )
+            for row in csv.DictReader(file)
         )
+
+
+_T1 = Title(
+    ru="""
+T1 живёт в тестах: сейчас пятница, 14 марта 2025, 12:00 по Москве; работают с понедельника по пятницу, с 9 до 18.
+В продажах Анна (101, отдел 11), Борис (102, отдел 12), Вера (103, отдел 10, над обоими) и уволенный Глеб (104, отдел 11).
+План марта 500 000 ₽: Анна 300 000, Борис 200 000; 1 USD = 90 ₽, 100 KZT = 18 ₽.
+Сделки называются d1 … d12, счета i1 … i4, телефоны P1 … P11, клиенты C1 … C9.
+""",
+    en="""
+T1 lives in the tests: it is Friday, 14 March 2025, 12:00 in Moscow; people work from Monday to Friday, 9 to 18.
+Sales are Anna (101, department 11), Boris (102, department 12), Vera (103, department 10, above both) and Gleb (104, department 11), dismissed.
+The plan of March is 500,000 ₽: Anna 300,000, Boris 200,000; 1 USD = 90 ₽, 100 KZT = 18 ₽.
+Deals are called d1 … d12, invoices i1 … i4, telephones P1 … P11, clients C1 … C9.
+""",
+)
+
+
+# ---------------------------------------------------------------- SQL, coverage, KPIs of one's own
+
+
+def sql_page() -> str:
+    """Every view that a KPI reaches, those that it reads before it."""
+    ordered: dict[View, None] = {}
+    said = _said_of_views()
+
+    def visit(view: View) -> None:
+        for one in view.needs:
+            visit(one)
+        ordered.setdefault(view, None)
+
+    for kpi in KPIS.values():
+        for fact in facts(kpi.measure):
+            visit(fact)
+    parts = [
+        """
+# SQL of the facts
+
+What the [KPIs](../kpi.md) count, as the database is asked: each becomes a temporary table of an evaluation, after those that it reads.
+`$name` is a bound value; tables `kpi_…` that are not shown here hold the settings and directories of the evaluation.
+On PostgreSQL the same text is carried over by sqlglot.
+"""
+    ]
+    for view in ordered:
+        reads = ", ".join(f"[{_code(one.name)}](#{one.name})" for one in view.needs)
+        text = view.sql.strip("\n")
+        parts.append(f"## {view.name}")
+        if view.name in said:
+            parts.append(said[view.name])
+        if reads:
+            parts.append(f"Reads {reads}.")
+        parts.append(f"```sql\n{text}\n```")
+    return _page(*parts)
+
+
+def _said_of_views() -> Mapping[str, str]:
+    """What stands above each view in the source: its columns and the edges that it decides."""
+    found = {}
+    for path in sorted((DOCS.parent / "src/b24metrics/kpi/facts").glob("*.py")):
+        for match in _ABOVE.finditer(path.read_text(encoding="utf-8")):
+            text = " ".join(line.removeprefix("#:").strip() for line in match["lines"].splitlines())
+            found[match["name"]] = text.replace("``", "`")
+    return found
+
+
+_ABOVE = re.compile(r'(?P<lines>(?:^#:.*\n)+)^\w+(?:: \w+)? = (?:View|Fact)\(\s*"(?P<name>\w+)"', re.MULTILINE)
+
+
+def coverage_page() -> str:
+    """Every id of the catalogue: where its numbers come from, and which tests prove them."""
+    ids = (DOCS.parent / "tests" / "golden" / "kpi_ids.txt").read_text(encoding="utf-8").split("\n")
+    tests = {
+        path.name: path.read_text(encoding="utf-8") for path in sorted((DOCS.parent / "tests/kpi").glob("test_*.py"))
+    }
+    rows, done = [], 0
+    for line in filter(None, ids):
+        chapter, written = line.split()
+        kpi = KPIS.get(written.partition("{")[0])
+        if kpi is None:
+            rows.append((chapter, _code(written), "no", "-", "-"))
+            continue
+        done += 1
+        feeds = dict.fromkeys(feed for fact in facts(kpi.measure) for feed in fact.feeds)
+        source = [f"REST: {', '.join(_FEEDS[feed].en for feed in feeds)}"] if feeds else []
+        source += [f"file: {_code(kind)}" for kind in _inputs(kpi)]
+        own = kpi.chapter is Chapter.HEALTH and not source
+        naming = [name for name, text in tests.items() if re.search(rf"\b{kpi.id}\b", text) and name not in _GENERAL]
+        rows.append(
+            (
+                chapter,
+                f"[{_code(written)}](kpi/{_place(kpi.chapter, 'en')}#{kpi.id})",
+                "yes",
+                "; ".join(source) or ("the mirror's own state" if own else "other KPIs"),
+                ", ".join(_code(name.removesuffix(".py")) for name in naming) or _code("test_both_stores"),
+            )
+        )
+    return _page(
+        f"""
+# Which KPIs there are
+
+{done} of the {len(rows)} ids of the catalogue are implemented.
+Every id is also proven on an empty company and on one record (`tests/kpi/test_one_record.py`), on both databases (`test_both_stores.py`) and by the records behind it (`test_explain.py`).
+What comes from a file is told in [inputs](inputs.md) and [plans](mirror.md#plans); without it there is no sample.
+""",
+        _table(("chapter", "id", "implemented", "input", "tests in `tests/kpi`"), rows),
     )
+
+
+#: Tests of all ids alike.
+_GENERAL = {
+    "test_both_stores.py",
+    "test_explain.py",
+    "test_model.py",
+    "test_one_record.py",
+    "test_surface.py",
+    "test_sql.py",
+}
+
+
+def custom_page() -> str:
+    """How KPIs of one's own are written, and what they may name."""
+    keys = [
+        (
+            _code(key),
+            _kind(field.annotation),
+            "required" if field.is_required() else _default(field.default),
+            field.description or "",
+        )
+        for key, field in CustomSettings.model_fields.items()
+    ]
+    known = columns_of()
+    parts = [
+        _CUSTOM,
+        _table(("key", "value", "default", "meaning"), keys),
+        "Units: " + _codes(Unit) + ".",
+        """
+## Expressions
+
+`where`, `among` and `column` are expressions over the columns of the fact, and over nothing else: no other table, no subquery, no parameter, no comment.
+They are read down to the last word and written anew; what is not known is refused with the words that are wrong.
+""",
+        _table(
+            ("what", "how it is written"),
+            [
+                ("numbers, texts, truth", "`0.5`, `'won'`, `TRUE`, `NULL`"),
+                ("days and instants", "`DATE '2025-03-01'`, `TIMESTAMPTZ '2025-03-01T00:00:00+03:00'`"),
+                (
+                    "conditions",
+                    "`AND`, `OR`, `NOT`, `=`, `<>`, `IN (…)`, `IS NULL`, `LIKE 'a%'`; `<`, `<=`, `>`, `>=`, `BETWEEN` for numbers and instants",
+                ),
+                ("arithmetic", "`+`, `-`, `*`, `/`; a division by zero gives nothing"),
+                ("choice", "`CASE WHEN … THEN … ELSE … END`"),
+                ("functions", _codes(FUNCTIONS)),
+            ],
+        ),
+        "## Facts and their columns",
+    ]
+    for name, subject in SUBJECTS.items():
+        when = "the present: window `now`" if subject.fact.state else "dated: every window but `now`"
+        listed = ", ".join(f"{_code(column)} {kind}" for column, kind in known[name].items())
+        parts.append(
+            f"### {name}\n\n{subject.title.en}; {when}.\nSQL: [{_code(subject.fact.name)}](kpi/sql.md#{subject.fact.name}).\n\n{listed}."
+        )
+    return _page(*parts)
+
+
+_CUSTOM = """
+# KPIs of your own
+
+Write one `[[custom]]` section for each into the settings file:
+
+```toml
+[[custom]]
+id = "large_deals_won"
+title = { ru = "Крупные сделки", en = "Large deals" }
+definition = { ru = "Выигранные сделки от 500 000.", en = "Deals won from 500,000 on." }
+fact = "closed_deals"
+measure = "count"
+where = "outcome = 'won' AND amount >= 500000"
+by = ["T", "D", "M"]
+windows = ["mtd", "prev_month"]
+unit = "deals"
+better = "higher"
+
+[[custom]]
+id = "long_talk_share"
+title = "Long talks"
+fact = "calls"
+measure = "share"
+where = "duration_seconds >= 180"
+among = "connected"
+```
+
+Look at them before anything else is started; every mistake of every one is told at once:
+
+```sh
+b24metrics config --config b24metrics.toml
+```
+
+From then on they are like all others: `b24metrics kpi large_deals_won`, `b24metrics explain large_deals_won`, `b24metrics history`, and `/metrics`, where their names begin like those of all KPIs.
+The id must be new, and so must be the names of its metrics.
+"""
 
 
 def _cut(grain: Grain, language: Language) -> str:
@@ -390,7 +755,7 @@ _SILENT = Snapshot("portal.example", HandClock().at, ())
 def _own() -> list[tuple[str, str, tuple[str, ...], str]]:
     """The exporter's word about itself, read back from what it prints when it has something to say about everything."""
     clock = HandClock()
-    feed = FeedState("deals", clock.now(), 1)
+    feed = FeedState("deals", clock.now(), 1, reconciled_at=clock.now())
     edition = Edition(
         clock.now(),
         _SILENT,
@@ -476,6 +841,9 @@ def configuration_page() -> str:
     top: list[Row] = []
     for name, field in Settings.model_fields.items():
         section = field.annotation
+        if name == "custom":
+            parts.append("## [[custom]]\n\nKPIs of your own: [their keys, and what they may name](custom-kpis.md).")
+            continue
         if not (isinstance(section, type) and issubclass(section, BaseModel)):
             top.append(_key_row(name, field, f"B24_{name.upper()}"))
             continue
@@ -528,7 +896,7 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
 _PLURAL: Mapping[Any, str] = {int: "ids", str: "texts", tuple[float, float]: "pairs of numbers"}
 _KINDS: Mapping[Any, str] = {
     bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path", date: "date",
-    SecretStr: "text",
+    SecretStr: "text", SaidSettings: "text, or one for `ru` and one for `en`",
 }  # fmt: skip
 _BOUNDS: Sequence[tuple[str, str]] = (("ge", "from"), ("gt", "above"), ("le", "to"), ("lt", "below"))
 

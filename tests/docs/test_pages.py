@@ -29,7 +29,13 @@ from tests.docs.blocks import Block, anchors, blocks, links, prose
 
 DOCS = ROOT / "docs"
 GUIDES = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-PAGES = [*GUIDES, *sorted((DOCS / "decisions").glob("*.md")), ROOT / "exporter/README.md", ROOT / "grafana/README.md"]
+PAGES = [
+    *GUIDES,
+    *sorted((DOCS / "decisions").glob("*.md")),
+    *sorted((DOCS / "kpi").glob("*.md")),
+    ROOT / "exporter/README.md",
+    ROOT / "grafana/README.md",
+]
 BLOCKS = [block for page in GUIDES for block in blocks(page)]
 
 #: Commands that run until somebody stops them: their options are read, nothing is started.

@@ -15,6 +15,7 @@ import b24exporter.cli
 import b24grafana.cli
 import b24metrics.cli
 from b24metrics.errors import B24Error
+from b24metrics.kpi.aggregates import facts
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.schema import TABLES
@@ -36,18 +37,40 @@ def test_generated_pages_are_fresh() -> None:
     assert [] == generate.stale()
 
 
-@pytest.mark.parametrize("name", ["kpi.md", "kpi.ru.md", "metrics.md"])
-def test_every_kpi_has_a_place(name: str) -> None:
-    """A heading per KPI, so that links to it hold."""
-    assert [] == [kpi for kpi in KPIS if f"\n### {kpi}\n" not in text(name)]
+@pytest.mark.parametrize("ending", [".md", ".ru.md"])
+def test_every_kpi_has_a_place(ending: str) -> None:
+    """A card on the page of its chapter, a line in the index that leads there, and a heading among the metrics."""
+    index, metrics = text(f"kpi{ending}"), text("metrics.md")
+    for kpi in KPIS.values():
+        page = f"kpi/{kpi.chapter.name.lower()}{ending}"
+        assert f"\n### {kpi.id}\n" in text(page)
+        assert f"[`{kpi.id}`]({page}#{kpi.id})" in index
+        assert f"\n### {kpi.id}\n" in metrics
+
+
+def test_every_card_says_what_it_must() -> None:
+    """Definition, formula, unit, windows, cuts, SQL, source; the command that lists the records."""
+    for kpi in KPIS.values():
+        page = text(f"kpi/{kpi.chapter.name.lower()}.md")
+        card = page.partition(f"\n### {kpi.id}\n")[2].partition("\n### ")[0]
+        rows = ("formula", "unit", "good is", "windows", "cut by", "SQL", "source", "needs")
+        assert kpi.definition.en in card
+        assert [] == [row for row in rows if f"\n| {row} | " not in card], kpi.id
+        assert not facts(kpi.measure) or f"b24metrics explain {kpi.id}" in card
+
+
+def test_every_id_of_the_catalogue_is_implemented() -> None:
+    """The table of coverage has no gap."""
+    assert "| no |" not in text("kpi-coverage.md")
 
 
 def test_every_family_of_a_kpi_is_listed() -> None:
     """On the page of the KPI in both languages, and on the page of families."""
     families = [f"`{family.name}`" for kpi in KPIS.values() for family in kpi.families]
-    pages = [text(name) for name in ("kpi.md", "kpi.ru.md", "metrics.md")]
+    chapters = {kpi.chapter.name.lower() for kpi in KPIS.values()}
+    pages = ["".join(text(f"kpi/{name}{ending}") for name in chapters) for ending in (".md", ".ru.md")]
 
-    assert [] == [family for family in families if not all(family in page for page in pages)]
+    assert [] == [family for family in families if not all(family in page for page in (*pages, text("metrics.md")))]
 
 
 def test_every_family_that_the_exporter_writes_out_is_listed() -> None:
