@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from b24metrics.clock import HandClock
 from b24metrics.errors import UnwritableMirror
+from b24metrics.mirror.census import Cell, Census, Standing
 from b24metrics.mirror.desk import Report
 from b24metrics.mirror.feeds import Feed, standard
+from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.stores import DuckStore, Store
 from b24metrics.mirror.sync import FeedStatus, status
@@ -142,6 +144,25 @@ def test_a_merge_gives_what_it_had_to_another(world: World, store: Store) -> Non
     assert {} == world.difference(store)
     assert {"contacts": 1} == report.buried
     assert {} == report.healed
+
+
+def test_what_is_to_be_read_again_is_not_pushed_off_the_list(either: Store) -> None:
+    """Not by another record's burial that asks for less, not by a count of the same ids, not by a look that came before."""
+    [feed] = only("activities")
+    census = Census(Ledger(either, "practice"))
+    wide, narrow = (Cell(387, upto, here=0, there=50, again=True) for upto in (389, 388))
+    census.read_again({feed: [wide]})
+    before = census.differing(feed, 9)
+    census.read_again({feed: [narrow]})
+    census.keep(Standing(feed.name), [Cell(387, 500, here=9, there=7)])
+
+    census.looked_into(feed, before)
+    again, counted = sorted(census.differing(feed, 9), key=lambda cell: not cell.again)
+    assert (387, 389, True) == (again.after, again.upto, again.again)
+    assert Cell(387, 500, here=9, there=7) == counted
+
+    census.looked_into(feed, [again])
+    assert [counted] == census.differing(feed, 9)
 
 
 def test_moves_that_the_portal_hides_are_kept(world: World, store: Store) -> None:

@@ -19,12 +19,21 @@ from b24metrics.portal.dialects import PAGE
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """The ids (``after``, ``upto``] and how many records the mirror (``here``) and the portal (``there``) have of them."""
+    """The ids (``after``, ``upto``] and how many records the mirror (``here``) and the portal (``there``) have of them.
+
+    With ``again`` nothing was counted: its records are to be read again, and ``there`` grows whenever that is asked for.
+    """
 
     after: int
     upto: int
     here: int
     there: int = 0
+    again: bool = False
+
+    @property
+    def first_id(self) -> int:
+        """Its key. What is to be read again has keys of its own, below zero: cells that are counted take no place of it."""
+        return -(self.after + 1) if self.again else self.after + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +85,7 @@ def _around(numbers: Sequence[int]) -> list[Cell]:
         if cells and number - cells[-1].after < PAGE:
             cells[-1] = replace(cells[-1], upto=number)
         else:
-            cells.append(Cell(number - 1, number, here=0, there=PAGE))
+            cells.append(Cell(number - 1, number, here=0, there=PAGE, again=True))
     return cells
 
 
@@ -186,17 +195,25 @@ class Census:
     def differing(self, feed: Feed, most: int) -> list[Cell]:
         """Cells that are still to be looked into, newest first."""
         found = self._store.rows(
-            f"""SELECT first_id - 1, last_id, here, there FROM sweep_ranges WHERE portal = ? AND feed = ?
-            ORDER BY first_id DESC LIMIT {int(most)}""",
+            f"""SELECT abs(first_id) - 1, last_id, here, there, first_id < 0 FROM sweep_ranges WHERE portal = ? AND feed = ?
+            ORDER BY abs(first_id) DESC, first_id LIMIT {int(most)}""",
             [self._portal, feed.name],
         )
-        return [Cell(*map(int, row)) for row in found]
+        return [Cell(int(after), int(upto), int(here), int(there), again) for after, upto, here, there, again in found]
 
     def read_again(self, cells: Mapping[Feed, Sequence[Cell]]) -> None:
-        """Put these cells on the list of what is to be looked into."""
+        """Put these cells on the list of what is to be looked into; one that is there already grows to hold both."""
         with self._store.transaction():
             for feed, mine in cells.items():
-                self._add(feed.name, mine)
+                sql = "SELECT first_id, last_id, there FROM sweep_ranges WHERE portal = ? AND feed = ? AND first_id < 0"
+                known = {
+                    first: (upto, there) for first, upto, there in self._store.rows(sql, [self._portal, feed.name])
+                }
+                grown = []
+                for cell in mine:
+                    upto, there = known.get(cell.first_id, (cell.upto, cell.there - 1))
+                    grown.append(replace(cell, upto=max(cell.upto, int(upto)), there=int(there) + 1))
+                self._add(feed.name, grown)
 
     def waiting(self) -> set[str]:
         """Feeds with cells that are to be looked into."""
@@ -204,19 +221,20 @@ class Census:
         return {feed for (feed,) in found}
 
     def looked_into(self, feed: Feed, done: Sequence[Cell], instead: Sequence[Cell] = ()) -> None:
-        """These cells are settled, or have become smaller ones."""
+        """These cells are settled, or have become smaller ones; what was asked for anew since they were read stays."""
         with self._store.transaction():
             for cell in done:
                 self._store.execute(
-                    "DELETE FROM sweep_ranges WHERE portal = ? AND feed = ? AND first_id = ?",
-                    [self._portal, feed.name, cell.after + 1],
+                    """DELETE FROM sweep_ranges WHERE portal = ? AND feed = ? AND first_id = ?
+                    AND (first_id > 0 OR last_id = ? AND there = ?)""",
+                    [self._portal, feed.name, cell.first_id, cell.upto, cell.there],
                 )
             self._add(feed.name, instead)
 
     def _add(self, feed: str, cells: Sequence[Cell]) -> None:
         if cells:
             names = ("portal", *schema.SWEEP_RANGES.columns)
-            rows = [(self._portal, feed, one.after + 1, one.upto, one.here, one.there) for one in cells]
+            rows = [(self._portal, feed, one.first_id, one.upto, one.here, one.there) for one in cells]
             self._store.upsert(schema.SWEEP_RANGES, page_of(schema.SWEEP_RANGES, names, rows))
 
     def leave_alone(self, feed: Feed) -> None:
