@@ -56,6 +56,10 @@ test: $(VENV)/.dev packages lint  ## everything that must hold: style, types, fl
 fast: $(VENV)/.dev  ## the tests that start no other program
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m "not real" $(PYTEST)
 
+campaign: $(VENV)/.dev  ## kill -9 at 200 moments, every fault everywhere: mirror == portal (half an hour)
+	@$(BIN)/python -m tests.campaign.kills $(CAMPAIGN)
+	@B24_CAMPAIGN=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/campaign/test_faults.py
+
 lint: $(VENV)/.dev  ## ruff, mypy, import floors
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/ruff format --check --quiet .
