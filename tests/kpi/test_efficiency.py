@@ -468,6 +468,22 @@ def test_equals_share_the_prize(store: DuckStore) -> None:
     assert {7: 33.33, 8: 33.33, 9: 33.33, 10: 0} == paid(store, company, "best_result", prize=100)
 
 
+def test_nobody_outside_sales_wins_the_prize(store: DuckStore) -> None:
+    """An outsider sold more, and has courses: not even then is he compared with the managers."""
+    company = team()
+    company.department(20)
+    company.user(9, 20)
+    frozen(company, "revenue_won", 7, 1000)
+    frozen(company, "revenue_won", 9, 4000)
+    given(company, "training_assigned", "M", 9, 4)
+    found = measured(
+        store, company, kpis=("bonus_amount", "training_completion_ratio"), sales_departments=frozenset({1}),
+        bonus=BonusOptions(prize=100),
+    )  # fmt: skip
+
+    assert {7: 100} == of_managers(found, "bonus_amount", WindowId.PREV_MONTH, scheme="best_result")
+
+
 def test_halves_are_rounded_up_once(store: DuckStore) -> None:
     """0.5 % of 201 is 1.005: 1.01, and two tiers of it are added before rounding."""
     company = team()

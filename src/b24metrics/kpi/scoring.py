@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from b24metrics.kpi.arithmetic import divided
 from b24metrics.kpi.cells import Cells, FloatArray
+from b24metrics.kpi.model import NONE
 from b24metrics.kpi.options import BonusBasis, BonusOptions, Criterion
 from b24metrics.kpi.stats import wilson
 
@@ -83,11 +84,14 @@ def rank(cells: Cells, falling: frozenset[str], proportions: frozenset[str]) -> 
 
 
 def _peers(cells: Cells, *, by_department: bool) -> Iterator[NDArray[np.intp]]:
-    """Positions of cells of one window, and of one department."""
-    departments = cells.labels.get("department_id") if by_department else None
+    """Positions of cells of one window, and of one department: people of the sales scope alone.
+
+    Somebody outside it, who is in no department here, may stand among the cells because of another KPI's records.
+    """
+    departments = cells.labels.get("department_id", np.array([], dtype=np.str_))  # no cells, no labels
     for window in range(len(cells.window_ids)):
-        inside = np.flatnonzero(cells.windows == window)
-        if departments is None:
+        inside = np.flatnonzero((cells.windows == window) & (departments != NONE))
+        if not by_department:
             yield inside
             continue
         for department in np.unique(departments[inside]):
