@@ -923,6 +923,7 @@ def test_the_first_steps(store: DuckStore, story: list[tuple[str, dict[str, Any]
     [
         ("03-05 11:00 P", [], 4),
         ("2024-05-05 11:00 P", [], 4),  # it exists already
+        ("03-14 12:30 P", [], 3),  # it does not exist yet
         ("03-05 11:00 P", ["03-05 12:00"], 5),
         ("03-01 11:00 P", ["03-02 12:00"], 4),  # offered before the talk
         ("03-05 11:00 P; 03-08 10:00 S", [], 4),  # won without an offer

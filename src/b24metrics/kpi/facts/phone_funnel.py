@@ -125,7 +125,7 @@ WITH qualified AS (
     SELECT f.client_no, min(q.since) AS since
     FROM kpi_first_called AS f
     JOIN (
-        SELECT d.client_no, d.created_at AS since FROM kpi_first_called_deals AS d
+        SELECT d.client_no, d.created_at AS since FROM kpi_first_called_deals AS d WHERE d.created_at <= $now
         UNION ALL
         SELECT f.client_no, coalesce(l.closed_at, l.moved_at)
         FROM kpi_first_called AS f
