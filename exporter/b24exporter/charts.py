@@ -82,7 +82,7 @@ class Charts:
             return
         fresh = self.folder / "blocks"
         shutil.rmtree(fresh, ignore_errors=True)
-        fresh.mkdir()
+        fresh.mkdir(parents=True)
         making = await asyncio.create_subprocess_exec(
             *create_blocks(history, fresh), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
         )
