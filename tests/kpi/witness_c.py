@@ -141,7 +141,10 @@ class Discipline(Ground):
             held = self.held_at(activity)
             if held:
                 contacts.append(held)
-            if (kind is ActivityKind.EMAIL and activity["direction"] in {1, 2}) or kind is ActivityKind.CHAT:
+            if kind in {
+                ActivityKind.EMAIL,
+                ActivityKind.CHAT,
+            }:  # a letter of no direction too (another reading: it is none)
                 contacts.append(activity["created_at"])
         contacts += [
             call["started_at"] for call in self._calls() if call["crm_activity_id"] in bound and is_connected(call)
