@@ -767,7 +767,11 @@ def _own() -> list[tuple[str, str, tuple[str, ...], str]]:
     board = Board(clock.now(), edition, (feed,), portal_up=True, seconds={"sync": 1.0}, rounds={"good": 1})
     method = MethodStats("crm.deal.list", 1.0, 480.0, 0.0, 0.0, 0.1, 0)
     stats = GateStats(1, 0, 0, 0, 0.0, 0.0, 50.0, 0.0, (method,))
-    text = Health(board, clock, "0", gate=lambda: stats, working_now=lambda _: True).text().decode()
+    text = (
+        Health(board, clock, "0", gate=lambda: stats, working_now=lambda _: True, notices=lambda: {"taken": 1.0})
+        .text()
+        .decode()
+    )
     found = []
     for family in text_string_to_metric_families(text):
         if family.name.startswith("b24_"):

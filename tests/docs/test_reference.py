@@ -83,7 +83,7 @@ def test_every_family_that_the_exporter_writes_out_is_listed() -> None:
     }
     listed = text("metrics.md")
 
-    assert {"b24_up", "b24_manager_info"} <= written
+    assert {"b24_up", "b24_portal_info"} <= written
     assert [] == [name for name in written if f"`{name}`" not in listed and f"`{name}_total`" not in listed]
 
 

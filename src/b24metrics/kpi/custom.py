@@ -160,7 +160,12 @@ _BETTER: Mapping[str, Better] = {better.name.lower(): better for better in Bette
 _ID: Final = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _LONGEST_ID: Final = 60
 #: Metric names that are served beside the KPIs, and beginnings and endings that are kept for them or for their kinds.
-RESERVED: Final = frozenset({"b24_up", "b24_source_up", "b24_sync_lag_seconds", "b24_company_working_now"})
+RESERVED: Final = frozenset(
+    {
+        "b24_up", "b24_source_up", "b24_source_doubted", "b24_sync_lag_seconds", "b24_company_working_now",
+        "b24_last_full_reconcile_seconds",
+    }
+)  # fmt: skip
 _BEGINNINGS: Final = ("b24_exporter_", "b24_threshold_", "b24_plan_", "b24_window_", "b24_mirror_")
 _ENDINGS: Final = ("_info", "_bucket", "_sum", "_count", "_total", "_created", "_numerator", "_denominator", "_n")
 
