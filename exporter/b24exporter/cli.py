@@ -169,6 +169,7 @@ def demo(
     with doors(debug=debug):
         from b24exporter.demo import Demo, run_demo
 
+        logging.getLogger("b24exporter").setLevel(logging.INFO)
         run_demo(
             Demo(
                 folder=folder,
