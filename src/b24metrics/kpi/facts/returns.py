@@ -4,7 +4,7 @@ An episode is all missed calls from one number between two contacts with it: it 
 belongs to whom that one was meant for. A contact is a call in either direction in which anybody talked; it begins with its
 first leg. A call without a number is an episode of its own, and nothing returns it.
 
-How: nearly all calls are long past. Of those only numbers that still wait are looked up, by one grouping of all legs; what
+How: nearly all calls are long past. Of those only numbers that still wait are looked up, by one grouping of all talks; what
 began less than a day before the windows is followed call by call.
 """
 
@@ -20,7 +20,6 @@ _LEG = """
 """
 _CONNECTED = "coalesce(c.failed_code = '200' AND c.duration_seconds > 0, FALSE)"
 _UNHEARD = f"c.type_id IN (2, 3) AND NOT {_CONNECTED}"
-_LONG_AGO = "TIMESTAMPTZ '1970-01-01 00:00:00+00'"
 
 #: Episodes that had begun, and were waiting, a day before the windows: legs of their first missed calls. A leg that nobody
 #: took may belong to a call that somebody did, or that we made ourselves: then it follows a talk with its number within a
@@ -29,19 +28,17 @@ OLD_EPISODES = View(
     "kpi_old_episodes",
     f"""
 WITH past AS (
-    SELECT c.phone_key, coalesce(max(CASE WHEN {_CONNECTED} THEN c.started_at END), {_LONG_AGO}) AS contact_at
+    SELECT c.phone_key, max(c.started_at) AS contact_at
     FROM phone_calls AS c
-    WHERE {_LEG} AND c.phone_key IS NOT NULL AND c.started_at < $since - INTERVAL '1 day'
+    WHERE {_LEG} AND {_CONNECTED} AND c.phone_key IS NOT NULL AND c.started_at < $since - INTERVAL '1 day'
     GROUP BY c.phone_key
-    HAVING max(CASE WHEN {_UNHEARD} THEN c.started_at END)
-        > coalesce(max(CASE WHEN {_CONNECTED} THEN c.started_at END), {_LONG_AGO})
 ), unheard AS (
     SELECT c.id, nullif(c.call_id, '') AS call_id, c.phone_key, c.user_id AS manager_id, c.started_at,
-        c.type_id = 3 OR c.phone_key IS NULL OR c.started_at <= p.contact_at + INTERVAL '1 day' AS doubtful
+        c.type_id = 3 OR c.phone_key IS NULL OR coalesce(c.started_at <= p.contact_at + INTERVAL '1 day', FALSE) AS doubtful
     FROM phone_calls AS c
     LEFT JOIN past AS p ON p.phone_key = c.phone_key
     WHERE {_LEG} AND {_UNHEARD} AND c.started_at < $since - INTERVAL '1 day'
-      AND (c.phone_key IS NULL OR c.started_at > p.contact_at)
+      AND (p.contact_at IS NULL OR c.started_at > p.contact_at)
 ), heard AS (
     SELECT DISTINCT c.call_id
     FROM phone_calls AS c
@@ -51,7 +48,8 @@ WITH past AS (
     SELECT u.id, u.call_id, u.phone_key, u.manager_id, u.started_at,
         coalesce(u.phone_key, '?' || coalesce(u.call_id, CAST(u.id AS VARCHAR))) AS episode
     FROM unheard AS u
-    WHERE NOT EXISTS (SELECT 1 FROM heard AS h WHERE h.call_id = u.call_id)
+    LEFT JOIN heard AS h ON h.call_id = u.call_id
+    WHERE h.call_id IS NULL
 ), began AS (
     SELECT m.episode, min(m.started_at) AS happened_at FROM missed AS m GROUP BY m.episode
 ), opened AS (
