@@ -250,22 +250,27 @@ def cells_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
     return f"SELECT {listed} FROM {fact.name} GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
 
 
-def rolled_sql(cells: str, fact: Fact, count_of_values: int, cuts: Sequence[Cut]) -> str:
-    """Cells summed over the segments of every window; cuts, none of which goes through the tree, by their masks."""
-    dims = dimensions(cuts)
-    keys = ("s.window_no", "c.cut_mask", *(f"c.{dim}" for dim in dims))
-    return (
-        f"SELECT {', '.join(keys)}, {_sums(count_of_values)} FROM {_windowed(cells, fact)} GROUP BY {', '.join(keys)}"
-    )
+def summed_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
+    """Everything that adds up, in one statement: cells, summed over the segments of every window.
 
-
-def climbed_sql(cells: str, fact: Fact, count_of_values: int, cut: Cut, dims: Sequence[str]) -> str:
-    """Cells of own members summed over windows and for every department above."""
-    keys = ("s.window_no", *_columns(cut))
-    return (
-        f"SELECT {', '.join(keys)}, {_sums(count_of_values)} FROM {_windowed(cells, fact, tree=True)} "
-        f"WHERE c.cut_mask = {mask(cut.own_columns, dims)} GROUP BY {', '.join(keys)}"
-    )
+    Rows are those of a cut where ``cut_mask`` is ``mask`` of its own columns and ``climbed`` is 1 if it goes through the tree,
+    else 0; then they are summed for every department above, which stands in the place of their own.
+    """
+    dims, count_of_values = dimensions(cuts), len(wanted)
+    told = []
+    for tree in (False, True):
+        masks = dict.fromkeys(mask(cut.own_columns, dims) for cut in cuts if cut.through_tree is tree)
+        if not masks:
+            continue
+        columns = ["k.ancestor_id" if tree and dim == "department_id" else f"c.{dim}" for dim in dims]
+        keys = ", ".join(("s.window_no", "c.cut_mask", *columns))
+        named = (f"{column} AS department_id" if column == "k.ancestor_id" else column for column in columns)
+        listed = ", ".join(("s.window_no", "c.cut_mask", f"{int(tree)} AS climbed", *named, _sums(count_of_values)))
+        told.append(
+            f"SELECT {listed} FROM {_windowed('cells', fact, tree=tree)} "
+            f"WHERE c.cut_mask IN ({', '.join(map(str, masks))}) GROUP BY {keys}"
+        )
+    return f"WITH cells AS ({cells_sql(fact, wanted, cuts)}) {' UNION ALL '.join(told)}"
 
 
 def distinct_sql(source: str, fact: Fact, wanted: Sequence[Atom], cut: Cut) -> str:

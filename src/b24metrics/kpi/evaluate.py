@@ -12,7 +12,7 @@ grouped from the rows. Results become dense arrays per cut, measures are arithme
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -220,7 +220,7 @@ class _Round:
         if sums:
             self._sum(job, [asked for asked, _ in sums], [kept for _, kept in sums])
         for cut in job.cuts if keys else ():
-            self._keep(cut, keys, self._arrow(aggregates.distinct_sql(source, fact, keys, cut)))
+            self._keep(cut, keys, self._arrow(aggregates.distinct_sql(source, fact, keys, cut)), cut.columns)
         if job.row_measures:
             self._look_at_rows(job)
 
@@ -228,25 +228,19 @@ class _Round:
         return self.ground.store.arrow(sql)
 
     def _sum(self, job: _Job, asked: Sequence[Atom], kept: Sequence[Atom]) -> None:
-        """Everything that adds up: one scan into cells, the rest from them."""
-        cuts, fact = list(job.cuts), job.fact
+        """Everything that adds up, by one statement: a scan into cells, the rest from them."""
+        cuts = list(job.cuts)
         dims = aggregates.dimensions(cuts)
-        self.ground.store.execute(
-            f"CREATE OR REPLACE TEMP TABLE kpi_cells AS {aggregates.cells_sql(fact, asked, cuts)}"
-        )
-        rolled = self._arrow(aggregates.rolled_sql("kpi_cells", fact, len(asked), cuts))
-        masks = rolled.column("cut_mask").to_numpy()
+        table = self._arrow(aggregates.summed_sql(job.fact, asked, cuts))
+        masks, climbed = (table.column(name).to_numpy() for name in ("cut_mask", "climbed"))
         for cut in cuts:
-            if cut.through_tree:
-                table = self._arrow(aggregates.climbed_sql("kpi_cells", fact, len(asked), cut, dims))
-            else:
-                table = rolled.filter(masks == aggregates.mask(cut.columns, dims))
-            self._keep(cut, kept, table)
+            rows = (masks == aggregates.mask(cut.own_columns, dims)) & (climbed == cut.through_tree)
+            self._keep(cut, kept, table.filter(rows), cut.own_columns)
 
-    def _keep(self, cut: Cut, wanted: Sequence[Atom], table: pa.Table) -> None:
-        """Put grouped rows into the frame of their cut: keys by name, values as ``v0`` …"""
+    def _keep(self, cut: Cut, wanted: Sequence[Atom], table: pa.Table, columns: Sequence[str]) -> None:
+        """Put grouped rows into the frame of their cut: keys in ``columns``, values as ``v0`` …"""
         frame = self.frames[cut]
-        positions = frame.positions(_keys(table, cut.columns))
+        positions = frame.positions(_keys(table, columns))
         windows = table.column("window_no").to_numpy()
         for number, atom in enumerate(wanted):
             values = np.asarray(table.column(f"v{number}").to_numpy(), dtype=np.float64)
@@ -300,11 +294,13 @@ class _Round:
     def _samples(self, task: _Task, grain: Grain) -> Iterator[Sample]:
         frame = self.frames[Cut(grain, task.kpi.fact_labels)]
         measure = task.kpi.measure
-        for combination in task.kpi.spread or ({},):
-            if isinstance(measure, Derived):
-                values = self._derived(measure, task.windows, frame, 0, combination)
-            else:
-                values = self._values(measure, task.windows, frame)
+        combinations = task.kpi.spread or ({},)
+        if isinstance(measure, Derived):
+            told = self._cells(measure, task.windows, frame, 0)
+            found = [_computed(measure, replace(told, combination=one)) for one in combinations]
+        else:
+            found = [self._values(measure, task.windows, frame)] * len(combinations)
+        for combination, values in zip(combinations, found, strict=True):
             yield from samples(task.kpi, grain, task.windows, frame, values, combination)
 
     def _values(self, measure: Measure, windows: Sequence[WindowId], frame: Frame, steps: int = 0) -> Values:
@@ -338,7 +334,7 @@ class _Round:
             case Over():
                 return self._values(measure.of, [measure.window] * len(windows), frame, steps)
             case Derived():
-                return self._derived(measure, windows, frame, steps, {})
+                return _computed(measure, self._cells(measure, windows, frame, steps))
 
     def _ratio(self, measure: Ratio, windows: Sequence[WindowId], frame: Frame, steps: int) -> Values:
         above = self._values(measure.numerator, windows, frame, steps)
@@ -358,47 +354,47 @@ class _Round:
                     found[row, position] = float(amount)
         return found
 
-    def _derived(
-        self,
-        measure: Derived,
-        windows: Sequence[WindowId],
-        frame: Frame,
-        steps: int,
-        combination: Mapping[str, str],
-    ) -> Values:
+    def _cells(self, measure: Derived, windows: Sequence[WindowId], frame: Frame, steps: int) -> Cells:
+        """What a derived measure is computed from."""
         inputs = {
             name: Values(np.full(len(windows) * len(frame.keys), np.nan))
             if name in measure.optional and self.ground.missing(aggregates.needed(one))
             else self._values(one, windows, frame, steps).map(np.ravel)
             for name, one in measure.inputs.items()
         }
-        labels = frame.labels
-        names = dict.fromkeys((*frame.cut.grain.labels, *frame.cut.labels))
-        cells = Cells(
+        return Cells(
             grain=frame.cut.grain,
             values={name: values.value for name, values in inputs.items()},
             inputs=inputs,
-            labels={
-                name: np.tile(np.array([one[name] for one in labels], dtype=np.str_), len(windows)) for name in names
-            },
+            labels={name: np.tile(texts, len(windows)) for name, texts in frame.texts.items()},
             windows=np.repeat(np.arange(len(windows)), len(frame.keys)),
             window_ids=tuple(windows),
             intervals={
                 window_id: self._interval(self.windows[self._number(window_id, steps)]) for window_id in windows
             },
             options=self.ground.told,
-            combination=combination,
+            combination={},
         )
-        found = measure.compute(cells)
-        values = found if isinstance(found, Values) else Values(found)
-        return values.map(lambda flat: flat.reshape(len(windows), len(frame.keys)))
+
+
+def _computed(measure: Derived, cells: Cells) -> Values:
+    """The values of a derived measure, shape (windows, keys)."""
+    found = measure.compute(cells)
+    values = found if isinstance(found, Values) else Values(found)
+    shape = len(cells.window_ids), len(cells.windows) // max(len(cells.window_ids), 1)
+    return values.map(lambda flat: flat.reshape(shape))
 
 
 def _keys(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     """Key tuples of the rows."""
     if not columns:
         return iter([()] * table.num_rows)
-    return zip(*(table.column(name).to_pylist() for name in columns), strict=True)
+    return zip(*(_plain(table.column(name)) for name in columns), strict=True)
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """The values as Python's own; arrow makes them one by one where numpy has no NULL."""
+    return column.to_pylist() if column.null_count else list(column.to_numpy().tolist())
 
 
 def _coded(column: pa.ChunkedArray) -> Coded:

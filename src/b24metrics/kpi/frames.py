@@ -120,6 +120,8 @@ class Frame:
     keys: dict[Key, int]
     places: Places
     parts: dict[Column, list[tuple[IntArray, IntArray, FloatArray]]] = field(default_factory=dict)
+    _dense: dict[Column, FloatArray] = field(default_factory=dict)
+    _texts: dict[str, NDArray[np.str_]] = field(default_factory=dict)
     _rows: list[int] = field(default_factory=list)
     _labels: list[Mapping[str, str]] = field(default_factory=list)
 
@@ -144,19 +146,30 @@ class Frame:
         self._labels += [self.places.labels(self.cut, key) for key in islice(self.keys, len(self._labels), None)]
         return self._labels
 
+    @property
+    def texts(self) -> Mapping[str, NDArray[np.str_]]:
+        """The same as arrays by label name: made once, when everything has been put."""
+        if not self._texts:
+            names = dict.fromkeys((*self.cut.grain.labels, *self.cut.labels))
+            self._texts.update({name: np.array([one[name] for one in self.labels], dtype=np.str_) for name in names})
+        return self._texts
+
     def put(self, column: Column, windows: IntArray, positions: IntArray, values: FloatArray) -> None:
         """Keep a piece of a column. Pieces of counts and sums are added up, others do not overlap."""
         self.parts.setdefault(column, []).append((windows, positions, values))
 
     def dense(self, column: Column) -> FloatArray:
-        """The column, shape (windows, keys)."""
+        """The column, shape (windows, keys): made once, when everything has been put."""
+        if column in self._dense:
+            return self._dense[column]
         adds_up = isinstance(column, Atom | Aside)
         found = np.full((self.window_count, len(self.keys)), 0.0 if adds_up else np.nan)
         for windows, positions, values in self.parts.get(column, ()):
             if adds_up:
-                found[windows, positions] += np.nan_to_num(values)
+                found[windows, positions] += np.where(np.isnan(values), 0.0, values)
             else:
                 found[windows, positions] = values
+        self._dense[column] = found
         return found
 
 

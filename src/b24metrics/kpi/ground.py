@@ -411,7 +411,7 @@ class Ground:
         self._load("kpi_spans", {"fact": "string", "window_no": "int64", "segment_no": "int64"}, spans, made)
         yield
         # After a failure there is nothing to drop: the transaction takes the tables back.
-        self.store.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in ("kpi_cells", *reversed(made))))
+        self.store.execute("; ".join(f"DROP TABLE IF EXISTS {name}" for name in reversed(made)))
 
     def _back(self, at: datetime) -> datetime:
         """From when on a purchase keeps its client active until ``at``."""
