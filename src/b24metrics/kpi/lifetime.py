@@ -20,6 +20,8 @@ from scipy.special import betainc, betaln, digamma, expit, gammaln, hyp2f1
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
+Cost: TypeAlias = Callable[[FloatArray], tuple[float, FloatArray]]
+"""Of the logarithms of parameters: value and slopes."""
 
 #: Days of a month: a year of 365.25 by twelve.
 MONTH_DAYS: Final = 365.25 / 12
@@ -28,6 +30,8 @@ MONTH_DAYS: Final = 365.25 / 12
 #: degenerate (nobody ever leaves, everybody is alike) and tells nothing.
 _BOUND: Final = 12.0
 _NEAR_ONE: Final = 1e-6
+#: Histories that tell where to search.
+_ENOUGH: Final = 4000
 
 _PURCHASE_STARTS: Final = ((1.0, 0.1, 1.0, 1.0), (0.25, 0.1, 0.8, 2.5), (3.0, 1.0, 0.1, 5.0), (0.5, 0.02, 2.0, 10.0))
 _SPEND_STARTS: Final = ((1.0, 2.0, 1.0), (6.0, 4.0, 0.5), (0.5, 10.0, 10.0))
@@ -175,14 +179,19 @@ def fit_purchases(repeats: ArrayLike, recency: ArrayLike, age: ArrayLike) -> Pur
     scale = float(total.max())
     # Histories in whole days repeat themselves: each is computed once.
     rows, weights = np.unique(np.stack((x, t_x / scale, total / scale)), axis=1, return_counts=True)
-    counts = _Counts.of(rows[0])
 
-    def cost(logs: FloatArray) -> tuple[float, FloatArray]:
-        parameters = np.exp(logs)
-        values, slopes = _purchase_terms(parameters, *rows, counts=counts, with_slopes=True)
-        return -float((weights * values).sum()) / len(x), -(weights * slopes).sum(axis=1) * parameters / len(x)
+    def cost_of(step: int) -> Cost:
+        part, times = rows[:, ::step], weights[::step]
+        counts, size = _Counts.of(part[0]), float(times.sum())
 
-    r, alpha, a, b = _likeliest(cost, _PURCHASE_STARTS)
+        def cost(logs: FloatArray) -> tuple[float, FloatArray]:
+            parameters = np.exp(logs)
+            values, slopes = _purchase_terms(parameters, *part, counts=counts, with_slopes=True)
+            return -float((times * values).sum()) / size, -(times * slopes).sum(axis=1) * parameters / size
+
+        return cost
+
+    r, alpha, a, b = _likeliest(cost_of, rows.shape[1], _PURCHASE_STARTS)
     return PurchaseModel(r, alpha * scale, a, b)
 
 
@@ -269,14 +278,21 @@ def fit_spending(repeats: ArrayLike, spend: ArrayLike) -> SpendModel:
     if not np.all(np.isfinite(z) & (z > 0)):
         raise NotFitted("a mean amount is not above 0")
     scale = float(z.mean())
-    counts = _Counts.of(x)
+    order = np.lexsort((z, x))  # so that every so-manieth customer stands for its neighbours
+    x, z = x[order], z[order] / scale
 
-    def cost(logs: FloatArray) -> tuple[float, FloatArray]:
-        parameters = np.exp(logs)
-        values, slopes = _spend_terms(parameters, x, z / scale, counts=counts)
-        return -float(values.mean()), -slopes.mean(axis=1) * parameters
+    def cost_of(step: int) -> Cost:
+        times, means = x[::step], z[::step]
+        counts = _Counts.of(times)
 
-    p, q, v = _likeliest(cost, _SPEND_STARTS)
+        def cost(logs: FloatArray) -> tuple[float, FloatArray]:
+            parameters = np.exp(logs)
+            values, slopes = _spend_terms(parameters, times, means, counts=counts)
+            return -float(values.mean()), -slopes.mean(axis=1) * parameters
+
+        return cost
+
+    p, q, v = _likeliest(cost_of, len(x), _SPEND_STARTS)
     if q <= 1:
         raise NotFitted("amounts scatter so widely that they have no mean")
     return SpendModel(p, q, v * scale)
@@ -366,30 +382,40 @@ def _arrays(*values: ArrayLike) -> list[FloatArray]:
     return [np.asarray(value, np.float64) for value in np.broadcast_arrays(*values)]
 
 
-def _likeliest(
-    cost: Callable[[FloatArray], tuple[float, FloatArray]], starts: Sequence[Sequence[float]]
-) -> tuple[float, ...]:
-    """Parameters of least cost over several beginnings; ``cost`` takes logarithms and gives value and slopes.
+def _likeliest(cost_of: Callable[[int], Cost], size: int, starts: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """Parameters of least cost over several beginnings.
+
+    ``cost_of(step)`` is the cost of every ``step``-th history: a few thousand of them tell which beginning leads lowest,
+    and all of them are then looked at from there.
 
     Raises:
         NotFitted: no beginning led to a minimum inside the bounds.
     """
-    found = []
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        for start in starts:
-            ended = minimize(
-                cost,
-                np.log(start),
-                jac=True,
-                method="L-BFGS-B",
-                bounds=[(-_BOUND, _BOUND)] * len(start),
-                options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-9},
-            )
-            if np.isfinite(ended.fun) and np.abs(ended.jac).max() < 1e-5:
-                found.append((float(ended.fun), ended.x))
+    step = max(1, size // _ENOUGH)
+    found = [end for start in starts if (end := _lowest(cost_of(step), np.log(start))) is not None]
     if not found:
         raise NotFitted("the search did not converge")
-    _, best = min(found, key=lambda one: one[0])
-    if np.abs(best).max() > _BOUND - 1e-3:
+    best: tuple[float, FloatArray] | None = min(found, key=lambda one: one[0])
+    if step > 1 and best is not None:
+        best = _lowest(cost_of(1), best[1])
+    if best is None:
+        raise NotFitted("the search did not converge")
+    logs = best[1]
+    if np.abs(logs).max() > _BOUND - 1e-3:
         raise NotFitted("the model is degenerate: the data do not tell its parameters apart")
-    return tuple(float(value) for value in np.exp(best))
+    return tuple(float(value) for value in np.exp(logs))
+
+
+def _lowest(cost: Cost, start: FloatArray) -> tuple[float, FloatArray] | None:
+    """The least cost from a beginning, and where; None without convergence."""
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        ended = minimize(
+            cost,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=[(-_BOUND, _BOUND)] * len(start),
+            options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-9},
+        )
+    good = np.isfinite(ended.fun) and np.abs(ended.jac).max() < 1e-5
+    return (float(ended.fun), np.asarray(ended.x)) if good else None
