@@ -425,7 +425,7 @@ class Part(StrEnum):
     N = "n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class Kpi:
     """One declared number of the catalogue; equal only to itself.
 
@@ -455,6 +455,10 @@ class Kpi:
     needs_input: str | None = None
     exported: str | None = None
     live: bool = False
+
+    def __repr__(self) -> str:
+        # In full it would print the SQL of every fact behind it, and a snapshot prints its KPIs by the 100,000.
+        return f"Kpi({self.id!r})"
 
     @property
     def adds_up(self) -> bool:
@@ -707,7 +711,7 @@ class Interval:
     working_seconds_whole: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Snapshot:
     """All samples of one instant; never changed, only replaced.
 
@@ -726,6 +730,9 @@ class Snapshot:
     zone: str = "UTC"
     currency: str = ""
     _cuts: Mapping[tuple[str, Grain], tuple[Sample, ...]] = field(init=False, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        return f"Snapshot({self.portal!r}, {self.at.isoformat()}, {len(self.samples)} samples)"
 
     def __post_init__(self) -> None:
         cuts: dict[tuple[str, Grain], list[Sample]] = {}

@@ -75,7 +75,7 @@ ASKED: Final = frozenset(
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class View:
     """A named SELECT over mirror tables and other views.
 
@@ -93,8 +93,11 @@ class View:
     waits_for: tuple[str, ...] = ()
     needs: tuple[View, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.name!r})"
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Fact(View):
     """A view whose rows are counted.
 
