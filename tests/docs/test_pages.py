@@ -43,6 +43,7 @@ ENDLESS = {("b24metrics", "sim"), ("b24metrics", "sync"), ("b24exporter", "run")
 DOORS = {"b24metrics": b24metrics.cli.app, "b24exporter": b24exporter.cli.app}
 #: What is checked elsewhere, is of this house's making but no command of ours, or is only shown.
 OTHER_PROGRAMS = {
+    "docker",
     "git",
     "cd",
     ".",
