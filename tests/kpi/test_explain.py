@@ -105,9 +105,9 @@ def test_records_have_titles_and_contributions(t1: DuckStore) -> None:
     )
 
     assert [
-        Record("", "deal", 1, "Deal 1", Decimal(100_000)),
-        Record("", "deal", 2, "Deal 2", Decimal(90_000)),
-        Record("", "deal", 7, "Deal 7", Decimal(54_000)),
+        Record("", "deal", 1, "Deal 1", Decimal(100_000), "https://t1.example/crm/deal/details/1/"),
+        Record("", "deal", 2, "Deal 2", Decimal(90_000), "https://t1.example/crm/deal/details/2/"),
+        Record("", "deal", 7, "Deal 7", Decimal(54_000), "https://t1.example/crm/deal/details/7/"),
     ] == list(found)
 
 
@@ -151,7 +151,7 @@ def test_requests_are_leads_in_classic_mode(store: DuckStore) -> None:
         options=KpiOptions(calendar=ALWAYS_OPEN),
     )
 
-    assert [Record("", "lead", 77, "Lead 77", 1200)] == list(found)
+    assert [Record("", "lead", 77, "Lead 77", 1200, "https://small.example/crm/lead/details/77/")] == list(found)
 
 
 def test_a_record_without_a_rate_stands_in_the_mean_without_a_contribution(store: DuckStore) -> None:

@@ -179,7 +179,11 @@ class Witness:
         return not self.planned(deal) and working_seconds(deal["created_at"].astimezone(ZONE), self.now) >= 3600
 
     def calls(self) -> Iterator[Thing]:
-        legs = [row for row in self.rows(schema.PHONE_CALLS) if row["category"] == "external" and row["type_id"] != 5]
+        legs = [
+            row
+            for row in self.rows(schema.PHONE_CALLS)
+            if row["category"] == "external" and row["type_id"] != 5 and row["started_at"] < self.now
+        ]
         for leg in legs:
             start = min(other["started_at"] for other in legs if other["call_id"] == leg["call_id"])
             talked = leg["duration_seconds"] if leg["failed_code"] == "200" else 0

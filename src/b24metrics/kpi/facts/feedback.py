@@ -11,8 +11,10 @@ from typing import Final
 
 import numpy as np
 
+from b24metrics.kpi.facts.activities import KIND
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
 from b24metrics.kpi.facts.calls import CALL_LEGS
+from b24metrics.kpi.facts.past import completed
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import Fact
 from b24metrics.kpi.options import KpiOptions
@@ -27,11 +29,10 @@ ANSWER_DAYS: Final = 3
 #: not, so that it tells how many are; nobody knows of review forms that were not filled in.
 SESSIONS = Fact(
     "kpi_sessions",
-    """
+    f"""
 WITH chats AS (
     SELECT a.id, coalesce(a.ends_at, a.starts_at, a.created_at) AS happened_at, a.responsible_id AS manager_id,
-        coalesce(k.kind, CASE WHEN a.provider_id = 'IMOPENLINES_SESSION' THEN 'chat' END) AS kind,
-        coalesce(a.completed, FALSE) AND coalesce(a.completed_at <= $now, TRUE) AS finished,
+        {KIND} AS kind, {completed("a")} AS finished,
         CASE coalesce(a.result_mark, 0) WHEN 0 THEN NULL WHEN 1 THEN 'negative' WHEN 2 THEN 'positive' ELSE 'neutral' END AS mark
     FROM activities AS a
     LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id

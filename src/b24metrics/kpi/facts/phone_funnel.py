@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from b24metrics.kpi.facts.activities import KIND
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
 from b24metrics.kpi.facts.calls import CALL_LEGS, opens_sql
 from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.past import completed
 from b24metrics.kpi.facts.population import DEALS, LEADS
 from b24metrics.kpi.facts.quotes import QUOTE_STEPS
 from b24metrics.kpi.facts.view import Fact, View
@@ -120,7 +122,7 @@ def _working(columns: Mapping[str, IntArray], calendars: Calendars, _options: Kp
 #: ``arrived_at``: at the step before and at this one (the same where it was not reached, and at the first step).
 PHONE_FUNNEL = Fact(
     "kpi_phone_funnel",
-    """
+    f"""
 WITH qualified AS (
     SELECT f.client_no, min(q.since) AS since
     FROM kpi_first_called AS f
@@ -172,18 +174,17 @@ WITH qualified AS (
         WHERE s.outcome = 'won'
     ) AS c ON c.client_no = o.client_no AND c.happened_at >= o.offered_at
     GROUP BY o.client_no, o.qualified_at, o.offered_at
-), deeds AS (
-    SELECT a.id, a.owner_type_id, a.owner_id, CASE WHEN a.type_id = 1 THEN a.starts_at ELSE a.created_at END AS happened_at
+), known AS (
+    SELECT a.id, a.owner_type_id, a.owner_id, a.created_at, a.starts_at, {completed("a")} AS done, {KIND} AS kind
     FROM activities AS a
     LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
     WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $since OR a.starts_at >= $since)
       AND EXISTS (SELECT 1 FROM signed AS s WHERE s.won_at IS NOT NULL)
-      AND coalesce(k.kind, CASE
-            WHEN a.provider_id = 'IMOPENLINES_SESSION' THEN 'chat'
-            WHEN a.provider_id LIKE '%SENDER%' THEN 'bulk'
-            WHEN a.type_id = 1 AND a.completed THEN 'meeting'
-            WHEN a.type_id = 4 THEN 'email'
-        END) IN ('chat', 'meeting', 'email')
+), deeds AS (
+    SELECT n.id, n.owner_type_id, n.owner_id,
+        CASE n.kind WHEN 'meeting' THEN coalesce(n.starts_at, n.created_at) ELSE n.created_at END AS happened_at
+    FROM known AS n
+    WHERE n.kind IN ('chat', 'email') OR (n.kind = 'meeting' AND n.done)
 ), bound AS (
     SELECT d.happened_at, b.entity_type_id, b.entity_id
     FROM deeds AS d
