@@ -32,6 +32,9 @@ log = logging.getLogger(__name__)
 #: Least rest between two rounds, so that an interval shorter than a round does not become a busy loop.
 LEAST_REST = 1.0
 
+#: Rest after figures, in multiples of the time that they took, before a notice may ask for new ones.
+FIGURES_REST = 2.0
+
 _BEGINNING = Title("читаем портал и считаем показатели", "reading the portal and computing the KPIs")
 
 
@@ -97,11 +100,28 @@ class Daemon:
             await self._rest(began)
 
     async def _rest(self, began: float) -> None:
-        """Until the next round is due, or the bell has rung; a little in any case."""
-        pause = max(LEAST_REST, began + self.options.interval - self._clock.monotonic())
-        if not self._behind and not await self._rings_within(pause):
-            return
-        await self._clock.asleep(max(LEAST_REST, began + self._bell.rest - self._clock.monotonic()))
+        """Until the next round is due, or the bell has rung; a little in any case.
+
+        A bell always brings the mirror up to date. New figures follow at once only where they are cheap: a portal in full
+        swing must not keep a core computing without a pause.
+        """
+        clock, due = self._clock, began + self.options.interval
+        figures_due = min(due, clock.monotonic() + FIGURES_REST * self._computing)
+        asked = began
+        while self._behind or await self._rings_within(max(LEAST_REST, due - clock.monotonic())):
+            await clock.asleep(max(LEAST_REST, asked + self._bell.rest - clock.monotonic()))
+            if clock.monotonic() >= figures_due:
+                return
+            self._behind = False
+            asked = clock.monotonic()
+            self._bell.muffle()
+            with suppress(B24Error):  # the next round meets the same trouble and tells of it
+                await self._source.catch_up()
+
+    @property
+    def _computing(self) -> float:
+        """Seconds that the last figures took."""
+        return self._seconds.get("evaluate", 0.0) + self._seconds.get("render", 0.0)
 
     async def _rings_within(self, pause: float) -> bool:
         """Whether the bell rings before the pause is over."""
@@ -185,7 +205,7 @@ class Daemon:
                     self._behind = True
                     with suppress(B24Error):  # the next round meets the same trouble and tells of it
                         await self._source.catch_up()
-                    await self._clock.asleep(self._bell.rest)
+                    await self._first(asyncio.shield(figures), self._clock.asleep(self._bell.rest))
                 else:
                     await asyncio.wait({figures})
             return figures.result()

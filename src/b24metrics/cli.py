@@ -143,6 +143,7 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
     from b24metrics.mirror.feeds import standard
     from b24metrics.mirror.forecast import budgets_of
     from b24metrics.mirror.inputs import load_inputs, read_files
+    from b24metrics.mirror.lease import LEASE_SECONDS
     from b24metrics.mirror.plans import load_plans, read_plans
     from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import Sync
@@ -163,6 +164,7 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
                     on_progress=meter,
                     zone=settings.reporting.zone,
                     sweeps=settings.mirror.sweeps(),
+                    lease_seconds=max(LEASE_SECONDS, 2 * (interval or 0)),  # it must outlast the rest between rounds
                 )
                 report = await _when_possible(syncing.catch_up, interval, clock)
             if settings.plans_file is not None:
