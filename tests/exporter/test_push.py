@@ -233,6 +233,35 @@ def test_a_bell_is_answered_while_figures_are_computed() -> None:
     scene.play(script)
 
 
+def test_dear_figures_follow_a_bell_in_a_duty_cycle() -> None:
+    """A bell brings the mirror up to date at once; figures that took ten seconds rest for twenty."""
+    scene = Scene()
+
+    async def script() -> None:
+        scene.source.computing.clear()
+        scene.bell.ring()
+        await scene.settle()
+        scene.clock.move(2)
+        await scene.until(lambda: scene.source.caught_up == 2)  # the second round computes
+        scene.clock.move(10)
+        scene.source.computing.set()
+        await scene.until(lambda: scene.rounds == 2)
+        await scene.settle()
+        scene.bell.ring()
+        await scene.settle()
+        scene.clock.move(2)
+        await scene.until(lambda: scene.source.caught_up == 3)
+        await scene.settle()
+        assert 2 == scene.rounds
+        scene.clock.move(18)
+        scene.bell.ring()
+        await scene.settle()
+        scene.clock.move(2)
+        await scene.until(lambda: scene.rounds == 3)
+
+    scene.play(script)
+
+
 def test_a_failing_portal_meanwhile_harms_no_figures() -> None:
     """What fails while figures are computed is told by the next round."""
     scene = Scene()

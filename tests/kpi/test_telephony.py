@@ -22,6 +22,7 @@ from b24metrics.kpi import (
     explain,
     telephony,
 )
+from b24metrics.kpi.options import ActivityKind
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi import company_t1, small
@@ -966,6 +967,22 @@ def test_the_contact_after_the_sale(store: DuckStore, contact: str, kept: int) -
         else:
             company.activity(50, created_at=at(contact))
         assert kept == funnel(funnelled(store, company))[-1]
+
+
+@pytest.mark.parametrize(("kind", "held", "kept"), [("meeting", True, 1), ("meeting", False, 0), ("other", True, 0)])
+def test_a_mapped_activity_is_a_contact_after_the_sale(store: DuckStore, kind: str, held: bool, kept: int) -> None:
+    """What the configuration calls a meeting counts once it was held, at the time it was held."""
+    company = Company().staff()
+    company.call(at("03-05 10:00"), **to(5))
+    company.deal(50, moves="03-05 11:00 P; 03-07 10:00 S", contact_id=5)
+    offered(company, 50, "03-05 12:00")
+    company.activity(
+        50, created_at=at("03-07 11:00"), starts_at=at("03-09 11:00"), provider_id="OUR_VISITS", completed=held,
+        completed_at=at("03-09 12:00") if held else None,
+    )  # fmt: skip
+
+    kinds = {"OUR_VISITS": ActivityKind(kind)}
+    assert kept == funnel(funnelled(store, company, activity_kinds=kinds))[-1]
 
 
 def test_leads_and_quotes_move_a_client_too(store: DuckStore) -> None:
