@@ -22,6 +22,7 @@ from b24exporter.lifetime import live
 from b24exporter.mirrored import Meter, Mirrored, no_meter
 from b24exporter.past import Past
 from b24exporter.push import Bell, Push
+from b24exporter.queue import Queue
 from b24exporter.server import bind, listen_on, make_server
 from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig
@@ -37,7 +38,7 @@ from b24metrics.mirror.lease import LEASE_SECONDS
 from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import open_store
 from b24metrics.mirror.sync import Sync, which_portal
-from b24metrics.portal import AsyncPortal, Webhook
+from b24metrics.portal import AsyncPortal, OAuth, Secret, Webhook
 
 log = logging.getLogger(__name__)
 
@@ -73,19 +74,20 @@ async def run_exporter(job: Job) -> None:
         B24Error: it cannot begin; the text says what to do.
     """
     settings = job.read_settings()
-    address = None if job.mirror_only else settings.portal.webhook_address()
+    credential = None if job.mirror_only else settings.portal.credential()
     options, kpis = settings.kpi_options(), tuple(settings.kpis().values())
     _check_files(settings)  # told now rather than in the log of the first round
     web_config = WebConfig(settings.exporter.web_config_file)
     host, port = listen_on(settings.exporter.listen)
     board = Board(job.clock.now())
     with closing(bind(host, port)) as listener:
-        async with _source(job, settings, address, board) as source:
+        bell = Bell(settings.exporter.push_rest_seconds)
+        async with _source(job, settings, credential, board, bell) as (source, queue):
             source.options, source.kpis = options, kpis
             source.plans_file, source.inputs_files = settings.plans_file, settings.inputs_files
-            bell = Bell(settings.exporter.push_rest_seconds)
-            tokens = () if address is None else settings.exporter.push_tokens()
+            tokens = () if credential is None else _push_tokens(settings)
             push = Push(tokens, bell) if tokens else None
+            heard = [one for one in (push, queue) if one is not None]
             daemon = Daemon(board, source, job.clock, _round_options(settings, options, kpis), bell)
             exporter = _Exporter(job, settings, source, daemon, web_config)
             health = Health(
@@ -94,7 +96,7 @@ async def run_exporter(job: Job) -> None:
                 VERSION,
                 gate=source.gate,
                 working_now=source.works_at,
-                notices=None if push is None else lambda: push.counts,
+                notices=(lambda: {k: n for one in heard for k, n in one.counts.items()}) if heard else None,
             )
             web_options = WebOptions(
                 hosts=hosts_for(host, settings.exporter.allowed_hosts),
@@ -109,7 +111,7 @@ async def run_exporter(job: Job) -> None:
                 await live(
                     make_server(web.app, web_config.tls),
                     listener,
-                    _rounds(job, daemon, source, board),
+                    _rounds(job, daemon, source, board, queue),
                     started=lambda: job.announce(shown_address(listener, tls=web_config.tls is not None)),
                     reload=exporter.reload,
                 )
@@ -117,29 +119,39 @@ async def run_exporter(job: Job) -> None:
                 await daemon.close()
 
 
-async def _rounds(job: Job, daemon: Daemon, source: Mirrored, board: Board) -> None:
-    """Rounds for ever; the past is written beside them."""
-    if job.past is None:
-        await daemon.run()
-        return
-    writing = asyncio.create_task(job.past.write(source, board, job.clock))
+async def _rounds(job: Job, daemon: Daemon, source: Mirrored, board: Board, queue: Queue | None) -> None:
+    """Rounds for ever; beside them the past is written and the portal's queue is looked at."""
+    aside = [
+        *([] if job.past is None else [asyncio.create_task(job.past.write(source, board, job.clock))]),
+        *([] if queue is None else [asyncio.create_task(queue.run())]),
+    ]
     try:
         await daemon.run()
     finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
+        for task in aside:
+            task.cancel()
+        await asyncio.gather(*aside, return_exceptions=True)
+
+
+def _push_tokens(settings: Settings) -> tuple[Secret, ...]:
+    """Tokens that notices may carry: those that were set, and the application's."""
+    application = settings.portal.application()
+    own = () if application is None or application.token is None else (application.token,)
+    return (*settings.exporter.push_tokens(), *own)
 
 
 @asynccontextmanager
-async def _source(job: Job, settings: Settings, address: Webhook | None, board: Board) -> AsyncIterator[Mirrored]:
-    """What the rounds work on, with portal and mirror open."""
+async def _source(
+    job: Job, settings: Settings, credential: Webhook | OAuth | None, board: Board, bell: Bell
+) -> AsyncIterator[tuple[Mirrored, Queue | None]]:
+    """What the rounds work on, with portal and mirror open, and the queue that rings for them."""
     feeds = standard(settings.mirror.options())
-    if address is None:
+    if credential is None:
         where = settings.mirror.where()
         with closing(open_store(where, read_only=True, memory_limit=settings.mirror.memory_limit)) as store:
-            yield Mirrored(store, which_portal(store, job.portal), feeds, job.clock, board)
+            yield Mirrored(store, which_portal(store, job.portal), feeds, job.clock, board), None
         return
-    async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+    async with AsyncPortal(credential, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
         await _introduce(portal)
         store = open_store(settings.mirror.where(), memory_limit=settings.mirror.memory_limit)
         source = Mirrored(store, portal.host, feeds, job.clock, board, gate=portal.gate.stats, meter=job.meter)
@@ -154,8 +166,12 @@ async def _source(job: Job, settings: Settings, address: Webhook | None, board: 
             sweeps=settings.mirror.sweeps(),
             lease_seconds=max(LEASE_SECONDS, 2 * settings.exporter.interval_seconds),
         )
+        every = settings.exporter.queue_seconds
+        queue = None
+        if isinstance(credential, OAuth) and every:
+            queue = Queue(portal, bell, job.clock, every=every, keeps=lambda: board.keeper is None)
         try:
-            yield source
+            yield source, queue
         finally:
             await source.close()
             # Cancelled coroutines leave their database work running in threads: it ends before the file is closed.
@@ -238,6 +254,7 @@ _FIXED: dict[str, Callable[[Settings], object]] = {
     "exporter.pages": lambda settings: settings.exporter.pages,
     "exporter.allowed_hosts": lambda settings: settings.exporter.allowed_hosts,
     "exporter.push": lambda settings: (settings.exporter.push_tokens(), settings.exporter.push_rest_seconds),
+    "exporter.queue_seconds": lambda settings: settings.exporter.queue_seconds,
     "exporter.web_config_file": lambda settings: settings.exporter.web_config_file,
 }
 

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from b24exporter.publication import Publication
-from b24metrics.kpi.model import Snapshot, Title
+from b24metrics.kpi.model import Title
+from b24metrics.kpi.results import Snapshot
 
 _STARTING = Title("запускаемся", "starting")
 

@@ -23,7 +23,8 @@ from b24metrics.clock import Clock
 from b24metrics.errors import B24Error, MirrorError, PortalKept
 from b24metrics.exposition.families import collect
 from b24metrics.exposition.text import Family, Renderer, fit
-from b24metrics.kpi.model import Kpi, Snapshot, Title
+from b24metrics.kpi.model import Kpi, Title
+from b24metrics.kpi.results import Snapshot
 
 T = TypeVar("T")
 

@@ -81,7 +81,7 @@ def _mirror(settings: Settings) -> str:
 
 
 def _portal(settings: Settings) -> str:
-    with Portal(settings.portal.webhook_address(), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+    with Portal(settings.portal.credential(), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
         found = portal.check_up()
     missing = f"; without the scopes {', '.join(found.missing)}" if found.missing else ""
     return f"{found.host} answers as {found.name or 'user'} ({found.user_id}){missing}"

@@ -22,7 +22,8 @@ from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.evaluate import evaluate
 from b24metrics.kpi.freezing import freeze
 from b24metrics.kpi.ground import Ground
-from b24metrics.kpi.model import Grain, Kpi, Snapshot, Title
+from b24metrics.kpi.model import Grain, Kpi, Title
+from b24metrics.kpi.results import Snapshot
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.mirror.feeds import Feed
 from b24metrics.mirror.inputs import Input, load_inputs, read_files

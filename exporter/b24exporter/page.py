@@ -20,7 +20,8 @@ from b24exporter.layout import Layout
 from b24exporter.markup import Content, Node, document, el
 from b24exporter.phrases import FEEDS, SAID, WINDOWS
 from b24metrics.exposition.families import clean
-from b24metrics.kpi.model import MANAGER, Kpi, Language, Sample, Unit, WindowId
+from b24metrics.kpi.model import MANAGER, Kpi, Language, Unit, WindowId
+from b24metrics.kpi.results import Sample
 from b24metrics.wording import NOTHING, age, grouped, moment, percent, shown
 
 #: Seconds between two reloads by the browser itself.

@@ -21,10 +21,11 @@ from pathlib import Path
 from b24exporter.board import Board
 from b24exporter.mirrored import Mirrored
 from b24metrics.clock import Clock
-from b24metrics.console import replaced
 from b24metrics.errors import B24Error
 from b24metrics.exposition.history import instants, write_history
-from b24metrics.kpi.model import COMPANY, DEPARTMENT, MANAGER, OWN, Snapshot
+from b24metrics.files import replaced
+from b24metrics.kpi.model import COMPANY, DEPARTMENT, MANAGER, OWN
+from b24metrics.kpi.results import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +93,6 @@ class Past:
                 count = write_history(snapshots(), source.kpis, file)
         except _Stopped:
             return None
-        self.path.chmod(0o644)  # blocks are often made by another user
         return count
 
 

@@ -30,7 +30,8 @@ from b24exporter.webconfig import WebConfig
 from b24metrics.clock import Clock
 from b24metrics.errors import ConfigError
 from b24metrics.exposition.text import CONTENT_TYPE
-from b24metrics.kpi.model import Grain, Language, Sample, Snapshot, WindowId
+from b24metrics.kpi.model import Grain, Language, WindowId
+from b24metrics.kpi.results import Sample, Snapshot
 
 log = logging.getLogger(__name__)
 

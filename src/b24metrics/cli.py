@@ -86,9 +86,7 @@ def doctor(config: ConfigFile = None, webhook: WebhookAddress = None, ca: CaFile
 
     with console.doors():
         settings = settings_of(config, webhook, ca=ca)
-        with Portal(
-            settings.portal.webhook_address(), plan=settings.portal.plan, verify=settings.portal.ca_file
-        ) as portal:
+        with Portal(settings.portal.credential(), plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
             found = portal.check_up()
     rights = "administrator" if found.admin else "not an administrator: sees only what its owner sees"
     skew = "unknown" if found.skew_seconds is None else f"{found.skew_seconds:+.1f} s against this machine"
@@ -149,11 +147,11 @@ async def _sync(settings: Settings, interval: float | None) -> Report:
     from b24metrics.mirror.sync import Sync
     from b24metrics.portal import AsyncPortal
 
-    address = settings.portal.webhook_address()
+    credential = settings.portal.credential()
     store = open_store(settings.mirror.where(), memory_limit=settings.mirror.memory_limit or SYNC_MEMORY)
     clock, options = SystemClock(), settings.kpi_options()
     try:
-        async with AsyncPortal(address, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
+        async with AsyncPortal(credential, plan=settings.portal.plan, verify=settings.portal.ca_file) as portal:
             with console.backfill_meter(clock) as meter:
                 syncing = Sync(
                     portal,
@@ -502,6 +500,7 @@ def history(
 
     from b24metrics import console, reports
     from b24metrics.exposition.history import step_of
+    from b24metrics.files import replaced
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
@@ -519,7 +518,7 @@ def history(
         if str(out) == "-":
             count = reports.history(settings, portal, kpis, past, sys.stdout, watched)
         else:
-            with console.replaced(out) as file:
+            with replaced(out) as file:
                 count = reports.history(settings, portal, kpis, past, file, watched)
         console.say(f"{console.grouped(count)} samples written.")
 

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -28,7 +26,7 @@ from rich.table import Table
 from rich.text import Text
 
 from b24metrics.clock import Clock, SystemClock
-from b24metrics.errors import B24Error, ConfigError
+from b24metrics.errors import B24Error
 
 if TYPE_CHECKING:  # commands that need no mirror must not ask for its database
     from b24metrics.mirror.forecast import Budgets
@@ -77,28 +75,6 @@ def counted(items: Sequence[T], what: str, clock: Clock | None = None) -> Iterat
             told = clock.monotonic()
             say(f"{plain(what)}: {done} of {len(items)}")
         yield item
-
-
-@contextmanager
-def replaced(path: Path) -> Iterator[IO[str]]:
-    """A text file that gets its name when it is whole: a failure leaves the old one, or none.
-
-    Raises:
-        ConfigError: it cannot be written there.
-    """
-    try:
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name}-", delete=False
-        ) as file:
-            fresh = Path(file.name)
-            try:
-                yield file
-            except BaseException:
-                fresh.unlink(missing_ok=True)
-                raise
-        fresh.replace(path)
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}). Name another file.") from None
 
 
 @contextmanager

@@ -193,3 +193,12 @@ def test_plans_without_a_mirror_leave_nothing_behind(run: Callable[..., Said], t
     is_a_sentence(run("plan", "plans.csv", "--mirror", "none.duckdb"), "none.duckdb", "sync")
 
     assert not (tmp_path / "none.duckdb").exists()
+
+
+def test_an_application_and_a_webhook(run: Callable[..., Said], portal: Sim, tmp_path: Path) -> None:
+    """Nobody can tell as whom the portal is to be asked."""
+    (tmp_path / "own.toml").write_text('[portal]\napplication_file = "card.json"\n', encoding="utf-8")
+    said = run("doctor", "--config", "own.toml", webhook=portal.webhook)
+
+    assert 1 == said.code
+    assert "portal.application_file and a webhook are both set. Keep one of them." in said.err

@@ -23,6 +23,7 @@ from b24metrics.config import Settings
 from b24metrics.mirror.plans import read_plans
 from b24metrics.mirror.stores import DuckStore
 from b24metrics.portal import Portal
+from b24metrics.portal.keyfile import read_application
 from b24metrics.sim.server import Sim
 from tests.conftest import ROOT
 from tests.docs.blocks import Block, anchors, blocks, links, prose
@@ -57,7 +58,7 @@ OTHER_PROGRAMS = {
     "openssl",
     "kill",
 }
-LANGUAGES = {"python", "sh", "sql", "toml", "yaml", "csv", "promql", "text"}
+LANGUAGES = {"python", "sh", "sql", "toml", "yaml", "csv", "promql", "text", "json"}
 
 
 def of(*languages: str) -> list[Block]:
@@ -161,6 +162,14 @@ def test_plans_are_read(block: Block, tmp_path: Path) -> None:
     (tmp_path / "plans.csv").write_text(block.text, encoding="utf-8")
 
     assert len(block.text.splitlines()) - 1 == len(read_plans(tmp_path / "plans.csv"))
+
+
+@pytest.mark.parametrize("block", of("json"), ids=str)
+def test_cards_of_applications_are_read(block: Block, tmp_path: Path) -> None:
+    """Every JSON block is the file of an application."""
+    (tmp_path / "application.json").write_text(block.text, encoding="utf-8")
+
+    assert "example.bitrix24.ru" == read_application(tmp_path / "application.json").credential.current.host
 
 
 WEB = [block for block in of("yaml") if "basic_auth_users" in block.text]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from b24metrics.clock import SystemClock
+from b24metrics.sim.accounts import Application
 from b24metrics.sim.company import build
 from b24metrics.sim.company.options import Company
 from b24metrics.sim.server import Sim
@@ -140,6 +142,29 @@ def test_the_whole_life_of_an_exporter(portal: Sim, tmp_path: Path) -> None:
         assert 0 == again.stopped_by(signal.SIGTERM)
     seen += exporter.said + again.said
     assert not any(SECRET in text for text in seen)
+
+
+def test_an_application_reads_and_listens(portal: Sim, tmp_path: Path) -> None:
+    """Its secrets in a file, no webhook: the portal is copied, its queue of events is bound and looked at."""
+    token = portal.add_application(Application("local.exporter", "application0secret"))
+    card = {
+        "client_id": "local.exporter", "client_secret": "application0secret", "refresh_token": token.refresh,
+        "client_endpoint": f"{portal.url}/rest/", "token_url": f"{portal.url}/oauth/token/",
+    }  # fmt: skip
+    (tmp_path / "card.json").write_text(json.dumps(card), encoding="utf-8")
+    (tmp_path / "own.toml").write_text('[portal]\napplication_file = "card.json"\n', encoding="utf-8")
+    exporter = Exporter(tmp_path, None, "--config", "own.toml")
+    with exporter as client:
+        when_ready(client)
+        counted = own(client.get("/metrics").text)
+        assert 0 == exporter.stopped_by(signal.SIGINT)
+
+    assert 'b24_exporter_push_notices_total{outcome="queued"} 0.0' in counted
+    assert {"ONCRMDEALUPDATE", "ONVOXIMPLANTCALLEND"} <= {b.event for b in portal.portal.events.bindings if b.offline}
+    kept = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    assert token.refresh != kept["refresh_token"]
+    words = "".join(exporter.said)
+    assert not any(secret in words for secret in ("application0secret", token.refresh, *kept["access_token"].split()))
 
 
 def test_a_revoked_webhook_ends_it_with_a_sentence(portal: Sim, tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from b24exporter import server
 from b24exporter.web import _takes_gzip
 from b24exporter.webconfig import WebConfig
 from b24metrics.errors import ConfigError
-from b24metrics.kpi.model import COMPANY, Sample, Title, WindowId
+from b24metrics.kpi.model import COMPANY, Title, WindowId
+from b24metrics.kpi.results import Sample
 from tests.exporter.toy import HOSTILE, KPIS, a_board, a_snapshot, an_edition
 
 PATHS = ["/", "/metrics", "/-/healthy", "/-/ready", "/api/v1/kpi", "/api/v1/status", "/nowhere"]

@@ -18,27 +18,29 @@ from b24metrics.kpi.model import (
     OWN_PIPELINE,
     Better,
     Chapter,
-    DepartmentInfo,
-    Directory,
-    Interval,
     Kpi,
-    ManagerInfo,
     Measure,
     Number,
-    PipelineInfo,
     Plan,
     Quantile,
     Ratio,
-    Sample,
-    Snapshot,
-    SourceInfo,
-    StageInfo,
     Title,
     Total,
     Unit,
     WindowId,
     grains,
-)  # fmt: skip
+)
+from b24metrics.kpi.results import (
+    DepartmentInfo,
+    Directory,
+    Interval,
+    ManagerInfo,
+    PipelineInfo,
+    Sample,
+    Snapshot,
+    SourceInfo,
+    StageInfo,
+)
 
 #: 2025-03-14 12:00 in Moscow.
 AT = datetime(2025, 3, 14, 9, tzinfo=UTC)

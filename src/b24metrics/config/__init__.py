@@ -49,6 +49,7 @@ __all__ = ["CustomSettings", "SaidSettings", "Settings"]
 #: Settings that name files: (section, key).
 _PATHS = (
     ("portal", "webhook_file"),
+    ("portal", "application_file"),
     ("portal", "ca_file"),
     ("mirror", "path"),
     ("mirror", "path_file"),
@@ -149,7 +150,7 @@ class Settings(BaseSettings):
         file = {} if path is None else _read(path)
         given = _without_none(overrides or {})
         short = os.environ.get("B24_WEBHOOK", "").strip()
-        if short and not {"webhook", "webhook_file"} & set(given.get("portal", {})):
+        if short and not {"webhook", "webhook_file", "application_file"} & set(given.get("portal", {})):
             given.setdefault("portal", {})["webhook"] = short
 
         class Layered(cls):  # type: ignore[misc, valid-type]

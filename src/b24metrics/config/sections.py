@@ -38,6 +38,8 @@ from b24metrics.kpi.options import (
 from b24metrics.mirror.options import PHONE_PATTERN, MirrorOptions, SweepOptions
 from b24metrics.mirror.place import is_address, shown
 from b24metrics.portal.address import Secret, Webhook
+from b24metrics.portal.keyfile import Application, read_application
+from b24metrics.portal.oauth import OAuth
 
 
 def _known_zone(name: str) -> str:
@@ -99,6 +101,11 @@ class PortalSettings(_Section):
         default=None, description="address of an inbound webhook; a secret: better in `B24_WEBHOOK` or in a file"
     )
     webhook_file: Path | None = Field(default=None, description="a file that holds nothing but that address")
+    application_file: Path | None = Field(
+        default=None,
+        description="instead of a webhook: a JSON file with the secrets of a local application (`client_id`, `client_secret`, "
+        "`refresh_token`, `client_endpoint`); new tokens are written into it",
+    )
     plan: Literal["standard", "enterprise", "self-hosted"] = Field(
         default="standard",
         description="what the portal allows: 2 requests a second after a burst of 50; 5 after 250; no limit of requests",
@@ -119,12 +126,27 @@ class PortalSettings(_Section):
             return None
         return _read_secret(self.webhook_file, "portal.webhook_file", "the webhook's address")
 
-    def webhook_address(self) -> Webhook:
-        """The portal's webhook, parsed.
+    def application(self) -> Application | None:
+        """The application to act as; None where a webhook is used.
 
         Raises:
-            ConfigError: there is none, or it is no webhook.
+            ConfigError: the file cannot be read or lacks something, or there is a webhook as well.
         """
+        if self.application_file is None:
+            return None
+        if self.webhook is not None or self.webhook_file is not None:
+            raise ConfigError("portal.application_file and a webhook are both set. Keep one of them.")
+        return read_application(self.application_file)
+
+    def credential(self) -> Webhook | OAuth:
+        """As whom the portal is asked.
+
+        Raises:
+            ConfigError: nobody is named, or what names them cannot be read.
+        """
+        application = self.application()
+        if application is not None:
+            return application.credential
         address = self.address()
         if address is None:
             raise ConfigError(
@@ -569,6 +591,12 @@ class ExporterSettings(_Section):
     push_token_file: Path | None = Field(default=None, description="a file that holds nothing but those tokens")
     push_rest_seconds: float = Field(
         default=2.0, ge=1, le=3600, description="least seconds between two rounds that notices begin"
+    )
+    queue_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        description="how often the queue of events is looked at that the portal keeps for an application, a request each time; "
+        "what is in it begins the next round early. 0: never. Only with `portal.application_file`",
     )
     web_config_file: Path | None = Field(
         default=None, description="TLS, client certificates and users, in the format of Prometheus's exporters"

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any, TypeVar, cast
 
 from b24metrics.errors import UnreadableReply, UnreadableRow
-from b24metrics.portal.request import Answer, Listing, Page, Ref, Request, readable
+from b24metrics.portal.request import Answer, Listing, Page, Ref, Request, Together, readable
 
 T = TypeVar("T")
 
@@ -471,7 +471,7 @@ def read_page(listing: Listing[T], answer: Answer) -> Page[T]:
             more = dialect.paging in {Paging.LIMIT, Paging.PAGES} and len(rows) >= dialect.page
         onward = listing.after(cursor)
     return Page(
-        items=tuple(_decoded(listing, dialect, row) for row in kept),
+        items=_decoded(listing, dialect, kept),
         size=len(rows),
         cursor=cursor,
         more=more,
@@ -517,7 +517,12 @@ def _cursor_page(listing: Listing[T], answer: Answer) -> tuple[int, bool, Listin
     return listing.floor, True, listing.having(pagination=pagination)
 
 
-def _decoded(listing: Listing[T], dialect: Dialect, row: Any) -> T:
+def _decoded(listing: Listing[T], dialect: Dialect, rows: Sequence[Any]) -> tuple[T, ...]:
+    found = listing.decode.together(rows) if isinstance(listing.decode, Together) else None
+    return tuple(_decoded_row(listing, dialect, row) for row in rows) if found is None else tuple(found)
+
+
+def _decoded_row(listing: Listing[T], dialect: Dialect, row: Any) -> T:
     if not isinstance(row, Mapping):
         raise UnreadableRow(f"{listing.method}: a row is {_kind(row)}, not a record", method=listing.method)
     at = row.get(dialect.id_out) if dialect.id_out is not None else None

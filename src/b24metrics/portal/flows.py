@@ -390,6 +390,8 @@ def refresh(line: Line, trial: Trial, stale: Tokens) -> Flow[None]:
             return
         yield from trial.wait(_TURN)
     try:
+        if oauth.takes_stored(stale.access):
+            return
         tokens = yield from _new_tokens(line, oauth)
         try:
             if oauth.on_tokens is not None:

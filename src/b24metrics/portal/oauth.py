@@ -121,7 +121,8 @@ class OAuth:
         client_id, client_secret: of the application. access_token, refresh_token: as last stored; an empty access
             token is fetched at the first request. client_endpoint: ``https://portal.example/rest/``.
         member_id: refuses tokens of another portal when given. on_tokens: called with every new Tokens before they are
-            used; may be a coroutine function with AsyncPortal. Store ``tokens.reveal()``.
+            used; may be a coroutine function with AsyncPortal. Store ``tokens.reveal()``. newest: gives the tokens of
+            that store where other processes use it too: it is asked before a refresh.
         token_url: the vendor's token endpoint.
 
     Raises:
@@ -138,6 +139,7 @@ class OAuth:
         access_token: str = "",
         member_id: str = "",
         on_tokens: Callable[[Tokens], Awaitable[object] | object] | None = None,
+        newest: Callable[[], Tokens | None] | None = None,
         token_url: str = TOKEN_URL,
     ) -> None:
         missing = [
@@ -156,6 +158,7 @@ class OAuth:
             Secret(access_token), Secret(refresh_token), _base_of(client_endpoint), member_id=member_id
         )
         self.on_tokens = on_tokens
+        self._newest = newest
         self._lock = threading.Lock()
         self._busy = False
 
@@ -182,6 +185,19 @@ class OAuth:
                 return False
             self._busy = True
             return True
+
+    def takes_stored(self, stale: Secret) -> bool:
+        """Whether the owner's store had newer tokens than ``stale``; they are in use from now on.
+
+        Raises:
+            ConfigError: the store cannot be read.
+        """
+        kept = None if self._newest is None else self._newest()
+        member_id = self._tokens.member_id
+        if kept is None or kept.access == stale or (member_id and kept.member_id not in {"", member_id}):
+            return False
+        self.take(replace(kept, member_id=member_id or kept.member_id))
+        return True
 
     def release(self) -> None:
         """The refresh of the one who claimed it has ended, well or not."""
