@@ -30,7 +30,7 @@ from b24exporter.web import Web, WebOptions, hosts_for
 from b24exporter.webconfig import WebConfig
 from b24metrics.clock import SystemClock
 from b24metrics.exposition.text import Family, Renderer
-from b24metrics.kpi.model import Snapshot
+from b24metrics.kpi.results import Snapshot
 
 LABELS = ("manager_id", "department_id", "pipeline_id", "window")
 WINDOWS = ("today", "yesterday", "7d", "30d", "wtd", "mtd", "qtd", "prev_month")

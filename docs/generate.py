@@ -54,13 +54,13 @@ from b24metrics.kpi.model import (
     Plan,
     Previous,
     Ratio,
-    Snapshot,
     Title,
     Total,
     Unit,
     WindowId,
 )
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.results import Snapshot
 from b24metrics.portal import GateStats, MethodStats
 
 DOCS = Path(__file__).resolve().parent

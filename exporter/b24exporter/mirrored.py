@@ -23,8 +23,8 @@ from b24metrics.kpi.evaluate import evaluate
 from b24metrics.kpi.freezing import freeze
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import Grain, Kpi, Title
-from b24metrics.kpi.results import Snapshot
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.results import Snapshot
 from b24metrics.mirror.feeds import Feed
 from b24metrics.mirror.inputs import Input, load_inputs, read_files
 from b24metrics.mirror.plans import load_plans, read_plans

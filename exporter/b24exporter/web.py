@@ -31,7 +31,7 @@ from b24metrics.clock import Clock
 from b24metrics.errors import ConfigError
 from b24metrics.exposition.text import CONTENT_TYPE
 from b24metrics.kpi.model import Grain, Language, WindowId
-from b24metrics.kpi.results import Sample, Snapshot
+from b24metrics.kpi.results import Sample, Samples, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +252,7 @@ def _refused(status: int, words: str) -> Response:
 def _fault(asked: Mapping[str, frozenset[str]], snapshot: Snapshot) -> str | None:
     """What is wrong with a question, and what could be asked instead."""
     known: dict[str, set[str]] = {
-        "kpi": {sample.kpi.id for sample in snapshot.samples},
+        "kpi": {block.kpi.id for block in snapshot.blocks},
         "window": {window.value for window in WindowId},
     }
     for name, words in known.items():
@@ -273,18 +273,21 @@ def _samples(snapshot: Snapshot, asked: Mapping[str, frozenset[str]]) -> Iterato
     labels = {name: values for name, values in asked.items() if name not in fields}
 
     def wanted(sample: Sample) -> bool:
-        return (
-            ("kpi" not in asked or sample.kpi.id in asked["kpi"])
-            and ("window" not in asked or sample.window.value in asked["window"])
-            and (not grains or str(sample.grain) in grains)
-            and all(sample.labels.get(name) in values for name, values in labels.items())
+        return ("window" not in asked or sample.window.value in asked["window"]) and all(
+            sample.labels.get(name) in values for name, values in labels.items()
         )
+
+    samples = Samples(
+        block
+        for block in snapshot.blocks
+        if ("kpi" not in asked or block.kpi.id in asked["kpi"]) and (not grains or str(block.grain) in grains)
+    )
 
     head = {"portal": snapshot.portal, "at": snapshot.at.isoformat()}
     yield json.dumps(head, ensure_ascii=False)[:-1].encode() + b', "samples": ['
     between = b"\n"
-    for start in range(0, len(snapshot.samples), PIECE):
-        rows = [_row(sample) for sample in snapshot.samples[start : start + PIECE] if wanted(sample)]
+    for start in range(0, len(samples), PIECE):
+        rows = [_row(sample) for sample in samples[start : start + PIECE] if wanted(sample)]
         if rows:
             yield between + ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows).encode("utf-8", "replace")
             between = b",\n"

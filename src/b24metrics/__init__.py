@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from b24metrics.clock import Clock, HandClock, SystemClock
     from b24metrics.errors import B24Error, PortalError, TryLater, WalkCut
-    from b24metrics.kpi.model import Kpi, Sample, Snapshot
+    from b24metrics.kpi.model import Kpi
     from b24metrics.kpi.options import KpiOptions
+    from b24metrics.kpi.results import Sample, Snapshot
     from b24metrics.portal import AsyncPortal, Batch, Listing, OAuth, Page, Portal, Ref, Request, Webhook
     from b24metrics.worktime import WorkCalendar, WorkClock
 
@@ -45,8 +46,9 @@ __all__ = [
 _ROOMS = {
     "clock": ("Clock", "HandClock", "SystemClock"),
     "errors": ("B24Error", "PortalError", "TryLater", "WalkCut"),
-    "kpi.model": ("Kpi", "Sample", "Snapshot"),
+    "kpi.model": ("Kpi",),
     "kpi.options": ("KpiOptions",),
+    "kpi.results": ("Sample", "Snapshot"),
     "portal": ("AsyncPortal", "Batch", "Listing", "OAuth", "Page", "Portal", "Ref", "Request", "Webhook"),
     "worktime": ("WorkCalendar", "WorkClock"),
 }

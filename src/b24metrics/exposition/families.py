@@ -8,15 +8,20 @@ Source: naming, info metrics and windows: observability conventions of Prometheu
 
 from __future__ import annotations
 
-import math
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from b24metrics.exposition.text import Family, LabelValues
-from b24metrics.kpi.model import Directory, Interval, Kpi, Snapshot, WindowId
+import numpy as np
+from numpy.typing import NDArray
+
+from b24metrics.exposition.series import IntArray, LabelValues, Series
+from b24metrics.exposition.text import Family
 from b24metrics.kpi.model import Family as Declared
+from b24metrics.kpi.model import Kpi, WindowId
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.results import Block, Directory, Interval, Labels, Snapshot
 
 #: Longest name that travels as a label, in characters; the rest is cut with an ellipsis.
 NAME_LENGTH = 120
@@ -84,24 +89,62 @@ def thresholds(options: KpiOptions) -> tuple[Family, ...]:
 
 def _family(snapshot: Snapshot, declared: Declared, dropped: dict[tuple[str, str], int]) -> Family:
     name, labels = declared.name, declared.labels
-    own = labels[:-1]  # the window is a field of the sample, not one of its labels
-    series: dict[LabelValues, float] = {}
-    twice: set[LabelValues] = set()
-    wrong = 0
-    for sample, value in snapshot.series(declared):
-        key = (*[sample.labels[label] for label in own], sample.window.value)
-        if key in series:
-            twice.add(key)
-        elif not math.isfinite(value):
-            wrong += 1
-        else:
-            series[key] = value
-    for key in twice:
-        del series[key]
-    for reason, count in (("duplicate", len(twice)), ("not a number", wrong)):
-        if count:
-            dropped[name, reason] = count
+    series = _series(snapshot.columns(declared.kpi, declared.grain), declared, dropped)
     return Family(name, f"{declared.help()} {WINDOW_REMARK}", labels, series, optional=True)
+
+
+def _series(
+    blocks: Sequence[Block], declared: Declared, dropped: dict[tuple[str, str], int]
+) -> Mapping[LabelValues, float]:
+    """What the family shows of these samples; what it must not show is counted."""
+    own = declared.labels[:-1]  # the window is a field of the sample, not one of its labels
+    shown = [(block, numbers) for block in blocks if (numbers := block.part(declared.part)) is not None]
+    if not shown:
+        return {}
+    windows = tuple(dict.fromkeys(window for block, _ in shown for window in block.windows))
+    rows, places = _rows([block.labels for block, _ in shown], own)
+    at_row = _joined([place[block.at_key] for (block, _), place in zip(shown, places, strict=True)])
+    at_window = _joined([_renumbered(block, windows) for block, _ in shown])
+    figures = _joined([figures for _, figures in shown])
+    right = np.isfinite(figures)
+    if not right.all() or len(shown) > 1 or not _ascends(at_window * len(rows) + at_row):
+        said = ~np.isnan(figures)  # the others have nothing to say
+        at_row, at_window, figures, right = at_row[said], at_window[said], figures[said], right[said]
+        _, where, times = np.unique(at_window * len(rows) + at_row, return_inverse=True, return_counts=True)
+        alone = times[where] == 1
+        for reason, count in (("duplicate", int((times > 1).sum())), ("not a number", int((alone & ~right).sum()))):
+            if count:
+                dropped[declared.name, reason] = count
+        right &= alone
+        at_row, at_window, figures = at_row[right], at_window[right], figures[right]
+    return Series(rows, at_row, tuple([window.value for window in windows]), at_window, figures)
+
+
+def _joined(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _renumbered(block: Block, windows: tuple[WindowId, ...]) -> IntArray:
+    """Which of all windows each sample has."""
+    if block.windows == windows:
+        return block.at_window
+    return np.array([windows.index(one) for one in block.windows], dtype=np.int64)[block.at_window]
+
+
+def _ascends(numbers: IntArray) -> bool:
+    """Whether no number comes twice, because each is above the one before it."""
+    return bool((numbers[1:] > numbers[:-1]).all())
+
+
+def _rows(labels: Sequence[Labels], names: tuple[str, ...]) -> tuple[Sequence[LabelValues], list[IntArray]]:
+    """Different label texts, and for every one of ``labels`` the number of each of its keys among them."""
+    if len(labels) == 1 and labels[0].distinct(names):
+        return labels[0].ordered(names), [np.arange(len(labels[0]))]
+    known: dict[LabelValues, int] = {}
+    numbers = [
+        np.array([known.setdefault(row, len(known)) for row in one.ordered(names)], dtype=np.int64) for one in labels
+    ]
+    return list(known), numbers
 
 
 def _names(directory: Directory) -> Iterator[Family]:

@@ -18,8 +18,10 @@ from zoneinfo import ZoneInfo
 
 from b24metrics.errors import ConfigError
 from b24metrics.exposition.families import collect
-from b24metrics.exposition.text import Family, number, prefix
-from b24metrics.kpi.model import Kpi, Snapshot
+from b24metrics.exposition.series import number, prefix
+from b24metrics.exposition.text import Family
+from b24metrics.kpi.model import Kpi
+from b24metrics.kpi.results import Snapshot
 
 #: Most instants that are asked for at once: ten years of days, a year and a half of hours.
 MOST_INSTANTS = 14_000

@@ -9,15 +9,16 @@ Source: Prometheus, "Exposition formats", text format 0.0.4.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from operator import add
+
+import numpy as np
+
+from b24metrics.exposition.series import FloatArray, IntArray, LabelValues, Series, Wording, number, numbers, prefix
 
 #: Media type of the text; every Prometheus takes it, whatever it asked for.
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-
-#: Integers up to here are exact in a float, so that ``7.0`` may be written as ``7``.
-EXACT = 2.0**53
-
-LabelValues = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,56 +57,70 @@ def fit(families: Iterable[Family], max_series: int) -> tuple[list[Family], dict
     return [family for family in kept if family.name not in dropped], dropped
 
 
-def number(value: float) -> str:
-    """A finite number, as short as it reads back: ``7`` for 7.0, ``0.1``, ``1e+22``."""
-    if isinstance(value, int):
-        return str(int(value))  # int: a bool is 0 or 1
-    return str(int(value)) if -EXACT < value < EXACT and value.is_integer() else repr(float(value))
-
-
-_LABEL = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 _HELP = str.maketrans({"\\": r"\\", "\n": r"\n"})
 
 
-def prefix(name: str, labels: tuple[str, ...], values: LabelValues) -> str:
-    """Everything left of a sample's value, the blank included. An empty label value is no label."""
-    pairs = ",".join(
-        f'{label}="{value.translate(_LABEL)}"' for label, value in zip(labels, values, strict=True) if value
-    )
-    return f"{name}{{{pairs}}} " if pairs else f"{name} "
+@dataclass(frozen=True, slots=True)
+class _Drawn:
+    """How a family is written: its series, their order; everything left of the values, and the values, in that order."""
+
+    series: Series
+    order: IntArray
+    starts: list[str]
+    figures: FloatArray
+
+    def holds(self, series: Series, wording: Wording) -> bool:
+        """Whether the same series are there again."""
+        old = self.series
+        return (
+            old.ends == series.ends
+            and np.array_equal(old.at_row, series.at_row)
+            and np.array_equal(old.at_end, series.at_end)
+            and wording.alike(old.rows, series.rows)
+        )
 
 
 @dataclass(slots=True)
 class Renderer:
     """Prints families; remembers prefixes. For one thread at a time."""
 
-    _prefixes: dict[tuple[str, tuple[str, ...]], dict[LabelValues, str]] = field(default_factory=dict)
+    _drawn: dict[tuple[str, tuple[str, ...]], _Drawn] = field(default_factory=dict)
 
     def text(self, families: Iterable[Family]) -> bytes:
         """The families as text, sorted by name and then by label values; families without series leave no trace."""
-        fresh: dict[tuple[str, tuple[str, ...]], dict[LabelValues, str]] = {}
+        fresh: dict[tuple[str, tuple[str, ...]], _Drawn] = {}
+        wording = Wording()
+        shown = sorted((family for family in families if family.series), key=lambda one: one.name)
+        for one, other in pairwise(shown):
+            assert one.name != other.name, f"two families are called {one.name}"
+        for family in shown:
+            if isinstance(family.series, Series):
+                key = (family.name, family.labels)
+                fresh[key] = self._known(key, family.series, wording)
+        # Numbers of all families at once: there are more than a thousand, most of them small.
+        figures = [drawn.figures for drawn in fresh.values()]
+        told = iter(numbers(np.concatenate(figures) if figures else np.empty(0)))
         lines: list[str] = []
-        names: set[str] = set()
-        for family in sorted(families, key=lambda one: one.name):
-            assert family.name not in names, f"two families are called {family.name}"
-            names.add(family.name)
-            if not family.series:
-                continue
-            key = (family.name, family.labels)
-            fresh[key] = prefixes = self._known(key, family.series)
-            series = family.series
+        for family in shown:
             lines.append(f"# HELP {family.name} {family.help.translate(_HELP)}")
             lines.append(f"# TYPE {family.name} gauge")
-            lines += [start + number(series[values]) for values, start in prefixes.items()]
-        self._prefixes = fresh  # what vanished is forgotten
+            drawn = fresh.get((family.name, family.labels))
+            if drawn is not None:
+                lines += map(add, drawn.starts, told)  # takes as many numbers as there are prefixes
+            else:
+                lines += [
+                    prefix(family.name, family.labels, values) + number(family.series[values])
+                    for values in sorted(family.series)
+                ]
+        self._drawn = fresh  # what vanished is forgotten
         lines.append("")
         # A lone surrogate cannot be encoded; it must cost one character, not the round.
         return "\n".join(lines).encode("utf-8", "replace")
 
-    def _known(self, key: tuple[str, tuple[str, ...]], series: Mapping[LabelValues, float]) -> dict[LabelValues, str]:
-        """Label values → prefix, sorted; taken over unchanged where the same series were there last time."""
-        old = self._prefixes.get(key, {})
-        if old.keys() == series.keys():
-            return old
-        name, labels = key
-        return {values: old.get(values) or prefix(name, labels, values) for values in sorted(series)}
+    def _known(self, key: tuple[str, tuple[str, ...]], series: Series, wording: Wording) -> _Drawn:
+        """Order and prefixes; taken over unchanged where the same series were there last time."""
+        old = self._drawn.get(key)
+        if old is not None and old.holds(series, wording):
+            return replace(old, figures=series.figures[old.order])
+        order, starts = wording.starts(*key, series)
+        return _Drawn(series, order, starts, series.figures[order])

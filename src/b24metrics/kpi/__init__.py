@@ -12,22 +12,9 @@
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.dimensions import Person
 from b24metrics.kpi.explain import Record, explain
-from b24metrics.kpi.model import (
-    COMPANY,
-    DEPARTMENT,
-    MANAGER,
-    Better,
-    Family,
-    Grain,
-    Kpi,
-    Part,
-    Sample,
-    Snapshot,
-    Title,
-    Unit,
-    WindowId,
-)
+from b24metrics.kpi.model import COMPANY, DEPARTMENT, MANAGER, Better, Family, Grain, Kpi, Part, Title, Unit, WindowId
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.results import Sample, Snapshot
 from b24metrics.kpi.surface import evaluate, evaluate_entities
 
 __all__ = [

@@ -11,7 +11,8 @@ from typing import Final
 import numpy as np
 
 from b24metrics.kpi.cells import Cells, FloatArray
-from b24metrics.kpi.model import Axis, Interval
+from b24metrics.kpi.model import Axis
+from b24metrics.kpi.results import Interval
 from b24metrics.worktime.zones import load_zone
 
 #: Share of a period's working time that must have passed before its pace means anything.

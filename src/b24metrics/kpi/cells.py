@@ -12,8 +12,9 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from b24metrics.kpi.model import Grain, Interval, WindowId
+from b24metrics.kpi.model import Grain, WindowId
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.results import Interval
 
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]

@@ -25,14 +25,13 @@ from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.cells import Cells, FloatArray, Values
 from b24metrics.kpi.dimensions import PeopleFilter
 from b24metrics.kpi.facts import Fact
-from b24metrics.kpi.frames import Aside, Column, Frame, Places, samples
+from b24metrics.kpi.frames import Aside, Column, Frame, Places, block
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import (
     Book,
     Computed,
     Derived,
     Grain,
-    Interval,
     Kpi,
     Mean,
     Measure,
@@ -43,13 +42,12 @@ from b24metrics.kpi.model import (
     Previous,
     Quantile,
     Ratio,
-    Sample,
-    Snapshot,
     Total,
     WindowId,
 )
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.plans import PlanBook
+from b24metrics.kpi.results import Block, Interval, Samples, Snapshot
 from b24metrics.kpi.rows import Coded, RowSet
 from b24metrics.kpi.windows import Window
 
@@ -161,14 +159,11 @@ class _Round:
         with self.ground.facts(asked, self.windows):
             for job in jobs:
                 self._run(job)
-        found: list[Sample] = []
-        for task in self.tasks:
-            for grain in task.grains:
-                found += self._samples(task, grain)
+        blocks = [one for task in self.tasks for grain in task.grains for one in self._blocks(task, grain)]
         return Snapshot(
             portal=self.ground.portal,
             at=self.ground.now,
-            samples=tuple(found),
+            samples=Samples(blocks),
             intervals={
                 window_id: self._interval(self.windows[self._number(window_id, 0)])
                 for task in self.tasks
@@ -291,7 +286,7 @@ class _Round:
 
     # ------------------------------------------------------------ arithmetic
 
-    def _samples(self, task: _Task, grain: Grain) -> Iterator[Sample]:
+    def _blocks(self, task: _Task, grain: Grain) -> Iterator[Block]:
         frame = self.frames[Cut(grain, task.kpi.fact_labels)]
         measure = task.kpi.measure
         combinations = task.kpi.spread or ({},)
@@ -301,7 +296,7 @@ class _Round:
         else:
             found = [self._values(measure, task.windows, frame)] * len(combinations)
         for combination, values in zip(combinations, found, strict=True):
-            yield from samples(task.kpi, grain, task.windows, frame, values, combination)
+            yield block(task.kpi, grain, task.windows, frame, values, combination)
 
     def _values(self, measure: Measure, windows: Sequence[WindowId], frame: Frame, steps: int = 0) -> Values:
         numbers = [self._number(window_id, steps) for window_id in windows]

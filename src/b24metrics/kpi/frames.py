@@ -1,4 +1,4 @@
-"""From grouped rows of the database to dense arrays, from arrays to samples.
+"""From grouped rows of the database to dense arrays, from arrays to blocks of samples.
 
 Laws: one frame per cut: windows × keys, known combinations first; counts and sums of nothing are 0, everything else of
 nothing is NaN; who gets a row is decided here (catalogue §19 "People, scope, records"):
@@ -8,12 +8,11 @@ value is not 0; sources, currencies, lines and labels beyond the grain where the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from itertools import islice, product, repeat
-from types import MappingProxyType
+from itertools import islice, product
 from typing import TypeAlias
 
 import numpy as np
@@ -22,7 +21,8 @@ from numpy.typing import NDArray
 from b24metrics.kpi.aggregates import Atom, Cut, RowMeasure
 from b24metrics.kpi.cells import FloatArray, IntArray, Values
 from b24metrics.kpi.dimensions import Scope
-from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Directory, Grain, Kpi, Part, Sample, WindowId
+from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Grain, Kpi, Part, WindowId
+from b24metrics.kpi.results import Block, Directory, Labels
 from b24metrics.kpi.rows import Key
 
 
@@ -92,15 +92,20 @@ class Places:
     def _active(self) -> Mapping[object, bool]:
         return {manager.id: manager.active for manager in self.directory.managers}
 
-    def labels(self, cut: Cut, key: Key) -> Mapping[str, str]:
-        """Label names and texts of a key, in the order of ``Family.labels``."""
-        values = dict(zip(cut.columns, key, strict=True))
+    def labels(self, cut: Cut, keys: Iterable[Key]) -> Labels:
+        """Label texts of keys; names in the order of ``Family.labels``."""
+        names = tuple(dict.fromkeys((*cut.grain.labels, *cut.labels)))
+        places = {column: place for place, column in enumerate(cut.columns)}
+        if Axis.DEPARTMENT in cut.grain:
+            places["department_id"] = places["ancestor_id"]
         if Axis.MANAGER in cut.grain:
-            values["department_id"] = self._departments.get(values["manager_id"])
-        elif Axis.DEPARTMENT in cut.grain:
-            values["department_id"] = values["ancestor_id"]
-        names = dict.fromkeys((*cut.grain.labels, *cut.labels))
-        return MappingProxyType({name: NONE if values[name] is None else str(values[name]) for name in names})
+            manager, departments = places["manager_id"], self._departments
+            places["department_id"] = len(cut.columns)
+            keys = ((*key, departments.get(key[manager])) for key in keys)
+        order = [places[name] for name in names]
+        return Labels(
+            names, [tuple([NONE if (told := key[place]) is None else str(told) for place in order]) for key in keys]
+        )
 
     @cached_property
     def _departments(self) -> Mapping[object, int]:
@@ -123,7 +128,7 @@ class Frame:
     _dense: dict[Column, FloatArray] = field(default_factory=dict)
     _texts: dict[str, NDArray[np.str_]] = field(default_factory=dict)
     _rows: list[int] = field(default_factory=list)
-    _labels: list[Mapping[str, str]] = field(default_factory=list)
+    _combined: dict[tuple[str, ...], Labels] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cut: Cut, window_count: int, places: Places) -> Frame:
@@ -140,18 +145,23 @@ class Frame:
         self._rows += [self.places.row(self.cut, key) for key in islice(self.keys, len(self._rows), None)]
         return np.array(self._rows, dtype=np.int64)
 
-    @property
-    def labels(self) -> Sequence[Mapping[str, str]]:
-        """Labels of each key, by position: made once, however many KPIs are cut that way."""
-        self._labels += [self.places.labels(self.cut, key) for key in islice(self.keys, len(self._labels), None)]
-        return self._labels
+    @cached_property
+    def labels(self) -> Labels:
+        """Labels of each key, by position: made once, when everything has been put, however many KPIs are cut that way."""
+        return self.places.labels(self.cut, self.keys)
+
+    def combined(self, names: tuple[str, ...], combination: Mapping[str, str]) -> Labels:
+        """The same with labels that all keys have, in the order of ``names``."""
+        told = (*names, *(combination.get(name, "") for name in names))
+        if told not in self._combined:
+            self._combined[told] = self.labels.adding(names, combination)
+        return self._combined[told]
 
     @property
     def texts(self) -> Mapping[str, NDArray[np.str_]]:
-        """The same as arrays by label name: made once, when everything has been put."""
+        """The same as arrays by label name."""
         if not self._texts:
-            names = dict.fromkeys((*self.cut.grain.labels, *self.cut.labels))
-            self._texts.update({name: np.array([one[name] for one in self.labels], dtype=np.str_) for name in names})
+            self._texts.update({name: np.array(self.labels.column(name), dtype=np.str_) for name in self.labels.names})
         return self._texts
 
     def put(self, column: Column, windows: IntArray, positions: IntArray, values: FloatArray) -> None:
@@ -173,14 +183,14 @@ class Frame:
         return found
 
 
-def samples(
+def block(
     kpi: Kpi,
     grain: Grain,
-    windows: Sequence[WindowId],
+    windows: tuple[WindowId, ...],
     frame: Frame,
     values: Values,
     combination: Mapping[str, str],
-) -> Iterable[Sample]:
+) -> Block:
     """Samples of one KPI and cut; who gets one stands in the laws above. ``combination``: labels that all of them have."""
     rows = frame.rows
     has_value = ~np.isnan(values.value)
@@ -192,31 +202,10 @@ def samples(
     if not kpi.parts:
         shown &= has_value
     at_window, at_key = np.nonzero(shown)
-    labels = frame.labels
-    if combination:
-        names = (*grain.labels, *kpi.labels)
-        whole = ({**own, **combination} for own in labels)
-        labels = [MappingProxyType({name: told[name] for name in names}) for told in whole]
     value, n, numerator, denominator = (
-        _said(part[at_window, at_key] if part is not None else None)
+        None if part is None else part[at_window, at_key]
         for part in (values.value, values.n, values.numerator, values.denominator)
     )
-    sizes = n if values.n is None else (None if size is None else int(size) for size in n)
-    # A round makes hundreds of thousands: no Python function is called for each.
-    columns = (
-        map(labels.__getitem__, at_key.tolist()),
-        map(windows.__getitem__, at_window.tolist()),
-        value, sizes, numerator, denominator,
-    )  # fmt: skip
-    return map(Sample._make, zip(repeat(kpi), repeat(grain), *columns, strict=False))
-
-
-def _said(numbers: FloatArray | None) -> Iterable[float | None]:
-    """Plain numbers, None for NaN; None without end where there are none at all."""
-    if numbers is None:
-        return repeat(None)
-    empty: NDArray[np.bool_] = np.isnan(numbers)
-    said: list[float | None] = numbers.tolist()
-    for position in np.flatnonzero(empty).tolist():
-        said[position] = None
-    return said
+    assert value is not None
+    labels = frame.combined((*grain.labels, *kpi.labels), combination)
+    return Block(kpi, grain, windows, labels, at_window, at_key, value, n, numerator, denominator)

@@ -23,18 +23,10 @@ from b24metrics.kpi import aggregates
 from b24metrics.kpi.aggregates import segment_sql
 from b24metrics.kpi.dimensions import Department, DepartmentTree, PeopleFilter, Person, Scope
 from b24metrics.kpi.facts import ASSIGNMENTS, Fact, View
-from b24metrics.kpi.model import (
-    DepartmentInfo,
-    Directory,
-    Kpi,
-    ManagerInfo,
-    PipelineInfo,
-    SourceInfo,
-    StageInfo,
-    WindowId,
-)
+from b24metrics.kpi.model import Kpi, WindowId
 from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, PurchaseBasis, QuoteSource
 from b24metrics.kpi.refine import Refinement
+from b24metrics.kpi.results import DepartmentInfo, Directory, ManagerInfo, PipelineInfo, SourceInfo, StageInfo
 from b24metrics.kpi.windows import Segments, Window, WindowRules
 from b24metrics.worktime import Absence, Calendars, Employee, WorkCalendar
 from b24metrics.worktime.sqltable import work_days

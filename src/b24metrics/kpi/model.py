@@ -1,4 +1,4 @@
-"""What a KPI is: a declared value; what comes out of it: samples; and what they are called in Prometheus.
+"""What a KPI is: a declared value; and what its numbers are called in Prometheus.
 
 Laws: a declaration computes nothing and opens nothing; window and grain are added by the evaluator; an empty ratio,
 mean or quantile has no value, never 0 and never NaN; metric names are made in this file and nowhere else.
@@ -38,21 +38,14 @@ where that is unambiguous (``b24_manager_rank``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self, TypeAlias
-
-from b24metrics.kpi import tables
+from typing import TYPE_CHECKING, Literal, Self, TypeAlias
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
     from b24metrics.kpi.facts import Fact
-    from b24metrics.kpi.tables import Row
 
 Language: TypeAlias = Literal["ru", "en"]
 
@@ -612,186 +605,3 @@ _SCOPES: Mapping[Axis | None, Title] = {
     Axis.LINE: Title("телефонная линия", "telephone line"),
 }
 _CACHED = Title("Считается раз за цикл обновления.", "Computed once per refresh round.")
-
-
-# ---------------------------------------------------------------- results
-
-
-class Sample(NamedTuple):
-    """One labelled number.
-
-    ``value`` is None where there is nothing to say (an empty ratio) though the combination is known; its sizes may still
-    be 0. ``labels`` are in the order of ``Family.labels``, without the window. A tuple because a round makes 100,000.
-    """
-
-    kpi: Kpi
-    grain: Grain
-    labels: Mapping[str, str]
-    window: WindowId
-    value: float | None
-    n: int | None = None
-    numerator: float | None = None
-    denominator: float | None = None
-
-    def part(self, part: Part) -> float | None:
-        """The number that a family shows of this sample."""
-        match part:
-            case Part.VALUE:
-                return self.value
-            case Part.NUMERATOR:
-                return self.numerator
-            case Part.DENOMINATOR:
-                return self.denominator
-            case Part.N:
-                return None if self.n is None else float(self.n)
-
-
-@dataclass(frozen=True, slots=True)
-class ManagerInfo:
-    """A user of the sales scope. ``department_id``: the primary one."""
-
-    id: int
-    name: str
-    department_id: int
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class DepartmentInfo:
-    """A department of the sales subtree. ``parent_id`` is None at its top."""
-
-    id: int
-    name: str
-    parent_id: int | None
-    head_id: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class PipelineInfo:
-    id: int
-    name: str
-    sort: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageInfo:
-    """A stage of a deal pipeline. ``semantics``: P in progress, S won, F lost."""
-
-    id: str
-    name: str
-    pipeline_id: int
-    semantics: str
-    sort: int
-
-
-@dataclass(frozen=True, slots=True)
-class SourceInfo:
-    id: str
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Directory:
-    """Names behind the ids of the labels."""
-
-    managers: tuple[ManagerInfo, ...] = ()
-    departments: tuple[DepartmentInfo, ...] = ()
-    pipelines: tuple[PipelineInfo, ...] = ()
-    stages: tuple[StageInfo, ...] = ()
-    sources: tuple[SourceInfo, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Interval:
-    """Half-open, aware UTC instants. ``working_seconds``, ``working_seconds_whole``: elapsed and of the whole period."""
-
-    start: datetime
-    end: datetime
-    working_seconds: int | None = None
-    working_seconds_whole: int | None = None
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Snapshot:
-    """All samples of one instant; never changed, only replaced.
-
-    Attributes:
-        absent: KPI id → what it lacks, so that it has no samples at all: feeds that were not mirrored, and
-            ``inputs.<kind>`` that were not loaded.
-        intervals: what the windows meant at ``at``. zone, currency: those of reporting.
-    """
-
-    portal: str
-    at: datetime
-    samples: tuple[Sample, ...]
-    intervals: Mapping[WindowId, Interval] = field(default_factory=dict)
-    absent: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    directory: Directory = Directory()
-    zone: str = "UTC"
-    currency: str = ""
-    _cuts: Mapping[tuple[str, Grain], tuple[Sample, ...]] = field(init=False, repr=False, compare=False)
-
-    def __repr__(self) -> str:
-        return f"Snapshot({self.portal!r}, {self.at.isoformat()}, {len(self.samples)} samples)"
-
-    def __post_init__(self) -> None:
-        cuts: dict[tuple[str, Grain], list[Sample]] = {}
-        kpi: Kpi | None = None
-        grain: Grain | None = None
-        mine: list[Sample] = []
-        for sample in self.samples:  # those of one cut usually stand together
-            if sample.kpi is not kpi or sample.grain is not grain:
-                kpi, grain = sample.kpi, sample.grain
-                mine = cuts.setdefault((kpi.id, grain), [])
-            mine.append(sample)
-        frozen = MappingProxyType({cut: tuple(samples) for cut, samples in cuts.items()})
-        object.__setattr__(self, "_cuts", frozen)
-
-    def of(self, kpi: Kpi, grain: Grain) -> tuple[Sample, ...]:
-        """All samples of one cut, every window; what a metric family is made of."""
-        return self._cuts.get((kpi.id, grain), ())
-
-    def series(self, family: Family) -> Iterator[tuple[Sample, float]]:
-        """The samples that this family shows, with the number to show; those with nothing to say are left out."""
-        for sample in self.of(family.kpi, family.grain):
-            shown = sample.part(family.part)
-            if shown is not None:
-                yield sample, shown
-
-    def sample(self, kpi: Kpi, window: WindowId, grain: Grain = COMPANY, **labels: str) -> Sample | None:
-        """The one sample with these labels (those not named are not compared), or None."""
-        for sample in self.of(kpi, grain):
-            if sample.window == window and all(sample.labels.get(name) == value for name, value in labels.items()):
-                return sample
-        return None
-
-    def value(self, kpi: Kpi, window: WindowId, grain: Grain = COMPANY, **labels: str) -> float | None:
-        """The value of that sample; None where there is none."""
-        found = self.sample(kpi, window, grain, **labels)
-        return None if found is None else found.value
-
-    # ------------------------------------------------------------ as a table (``tables.py`` says how)
-
-    def rows(self) -> list[Row]:
-        """One dictionary a sample, all with the same keys."""
-        return tables.rows(self.samples)
-
-    def to_arrow(self) -> pa.Table:
-        """A ``pyarrow.Table``, one row a sample."""
-        return tables.arrow(self.samples)
-
-    def to_pandas(self) -> Any:
-        """A ``pandas.DataFrame``, one row a sample.
-
-        Raises:
-            ImportError: pandas is not installed.
-        """
-        return tables.pandas(self.samples)
-
-    def to_polars(self) -> Any:
-        """A ``polars.DataFrame``, one row a sample.
-
-        Raises:
-            ImportError: polars is not installed.
-        """
-        return tables.polars(self.samples)

@@ -17,8 +17,9 @@ from b24metrics.errors import ConfigError, NothingMirrored
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.dimensions import PeopleFilter
 from b24metrics.kpi.evaluate import evaluate as compute
-from b24metrics.kpi.model import Grain, Kpi, Snapshot, WindowId
+from b24metrics.kpi.model import Grain, Kpi, WindowId
 from b24metrics.kpi.options import KpiOptions
+from b24metrics.kpi.results import Snapshot
 
 if TYPE_CHECKING:
     from b24metrics.mirror.feeds import Feed

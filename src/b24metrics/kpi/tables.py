@@ -11,24 +11,24 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import numpy as np
+
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from b24metrics.kpi.model import Sample
+    from b24metrics.kpi.results import Block
 
 Row: TypeAlias = dict[str, str | float | int | None]
 
 
-def label_names(samples: Sequence[Sample]) -> tuple[str, ...]:
+def label_names(blocks: Sequence[Block]) -> tuple[str, ...]:
     """Every label name, in order of appearance."""
-    return tuple(
-        dict.fromkeys(name for labels in {id(s.labels): s.labels for s in samples}.values() for name in labels)
-    )
+    return tuple(dict.fromkeys(name for block in blocks for name in block.labels.names))
 
 
-def rows(samples: Sequence[Sample]) -> list[Row]:
+def rows(blocks: Sequence[Block]) -> list[Row]:
     """One dictionary a sample."""
-    names = label_names(samples)
+    names = label_names(blocks)
     return [
         {
             "kpi": sample.kpi.id,
@@ -40,52 +40,66 @@ def rows(samples: Sequence[Sample]) -> list[Row]:
             "numerator": sample.numerator,
             "denominator": sample.denominator,
         }
-        for sample in samples
+        for block in blocks
+        for sample in block
     ]
 
 
-def arrow(samples: Sequence[Sample]) -> pa.Table:
+def arrow(blocks: Sequence[Block]) -> pa.Table:
     """As Arrow: texts, doubles, and whole numbers for ``n``; types do not depend on what is there.
 
     Raises:
         ImportError: pyarrow is not installed.
     """
     pa = _library("pyarrow", "b24metrics[mirror]")
-    texts = {
-        "kpi": [sample.kpi.id for sample in samples],
-        "grain": [str(sample.grain) for sample in samples],
-        "window": [sample.window.value for sample in samples],
-        **{name: [sample.labels.get(name) for sample in samples] for name in label_names(samples)},
-    }
-    numbers = {
-        "value": [sample.value for sample in samples],
-        "numerator": [sample.numerator for sample in samples],
-        "denominator": [sample.denominator for sample in samples],
-    }
-    columns = {name: pa.array(values, pa.string()) for name, values in texts.items()}
-    columns["value"] = pa.array(numbers.pop("value"), pa.float64())
-    columns["n"] = pa.array([sample.n for sample in samples], pa.int64())
-    columns |= {name: pa.array(values, pa.float64()) for name, values in numbers.items()}
-    return pa.table(columns)
+    names = label_names(blocks)
+    kinds = dict.fromkeys(("kpi", "grain", "window", *names), pa.string())
+    kinds |= {"value": pa.float64(), "n": pa.int64(), "numerator": pa.float64(), "denominator": pa.float64()}
+    pieces: dict[str, list[Any]] = {name: [] for name in kinds}
+    written: dict[tuple[int, str], Any] = {}  # label texts of every key, once for all blocks that share them
+    for block in blocks:
+        size = len(block)
+        pieces["kpi"].append(pa.repeat(pa.scalar(block.kpi.id, pa.string()), size))
+        pieces["grain"].append(pa.repeat(pa.scalar(str(block.grain), pa.string()), size))
+        windows = pa.array([window.value for window in block.windows], pa.string())
+        pieces["window"].append(windows.take(pa.array(block.at_window)))
+        keys = pa.array(block.at_key)
+        for name in names:
+            if name not in block.labels.names:
+                pieces[name].append(pa.nulls(size, pa.string()))
+                continue
+            place = id(block.labels), name
+            if place not in written:
+                written[place] = pa.array(block.labels.column(name), pa.string())
+            pieces[name].append(written[place].take(keys))
+        for name in ("value", "n", "numerator", "denominator"):
+            told = getattr(block, name)
+            if told is None:
+                pieces[name].append(pa.nulls(size, kinds[name]))
+            elif name == "n":
+                pieces[name].append(pa.array(np.nan_to_num(told).astype(np.int64), kinds[name], mask=np.isnan(told)))
+            else:
+                pieces[name].append(pa.array(told, kinds[name], from_pandas=True))
+    return pa.table({name: pa.chunked_array(some, kinds[name]) for name, some in pieces.items()})
 
 
-def pandas(samples: Sequence[Sample]) -> Any:
+def pandas(blocks: Sequence[Block]) -> Any:
     """As a ``pandas.DataFrame``; a missing number is NaN, a missing label None.
 
     Raises:
         ImportError: pandas is not installed.
     """
     _library("pandas", "pandas")
-    return arrow(samples).to_pandas()
+    return arrow(blocks).to_pandas()
 
 
-def polars(samples: Sequence[Sample]) -> Any:
+def polars(blocks: Sequence[Block]) -> Any:
     """As a ``polars.DataFrame``.
 
     Raises:
         ImportError: polars is not installed.
     """
-    return _library("polars", "polars").from_arrow(arrow(samples))
+    return _library("polars", "polars").from_arrow(arrow(blocks))
 
 
 def _library(name: str, package: str) -> Any:
