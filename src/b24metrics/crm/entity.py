@@ -11,15 +11,16 @@ A field's name on the wire is its own name in capitals (``title`` ↔ ``TITLE``,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from operator import call, itemgetter
-from typing import Any, ClassVar, Final, NamedTuple, NoReturn, Self, TypeVar, cast
+from typing import Any, ClassVar, Final, Generic, NamedTuple, NoReturn, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from b24metrics.crm.columns import column
 from b24metrics.crm.naming import is_user_field, item_name, legacy_name
 from b24metrics.crm.values import items
 from b24metrics.crm.wiretypes import AsItCame, Read, Spelling
@@ -149,7 +150,7 @@ class Entity(BaseModel):
             readers = cls._readers
             fields.update((name, readers[name](value)) for name, value in values.items())
         else:
-            said = shape.said  # shared: entities are frozen, and a copy of one gets a set of its own
+            said = shape.said
             fields.update(zip(shape.names, map(call, shape.readers, shape.pick(row)), strict=True))
             for name in given:
                 if name not in shape.names:
@@ -157,6 +158,53 @@ class Entity(BaseModel):
         if not cls._required <= said:
             raise ValueError("a field is missing")
         fields.update(shape.leftovers(row))
+        return cls._of(fields, said)
+
+    @classmethod
+    def together(cls, rows: Sequence[Any], method: str = "", **given: object) -> list[Self] | None:
+        """``[read(row, method, **given) for row in rows]``, in half the time: column by column.
+
+        None, and never an error, where rows do not have the same keys, or one cannot be read.
+        """
+        if not rows:
+            return []
+        keys = list(rows[0]) if type(rows[0]) is dict else None
+        if keys is None or any(type(row) is not dict or list(row) != keys for row in rows):
+            return None
+        shape = _shape(cls, tuple(keys), tuple(given))
+        names, said, fields = shape.names, shape.said, cls._blank.copy()
+        try:
+            if cls._prepares:
+                prepared = [shape.values(row, given) for row in rows]
+                for values, row in zip(prepared, rows, strict=True):
+                    cls.prepare(values, row, method)
+                names = tuple(prepared[0])
+                if any(values.keys() != prepared[0].keys() for values in prepared):
+                    return None
+                said = {*names, *OWN}
+                found = zip(*map(_picker(names), prepared), strict=True)
+            else:
+                fields.update((name, cls._readers[name](given[name])) for name in given if name not in names)
+                found = zip(*map(shape.pick, rows), strict=True)
+            columns = [(name, column(cls._readers[name], values)) for name, values in zip(names, found, strict=True)]
+        except (UnreadableRow, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
+            return None
+        if not cls._required <= said:
+            return None
+        fields.update(_NO_MORE)
+        made = [fields.copy() for _ in rows]
+        for name, read in columns:
+            if fields[name] is not None or read.count(None) < len(read):  # else that is there already
+                for one, value in zip(made, read, strict=True):
+                    one[name] = value
+        if shape.user_fields or shape.extra:
+            for one, row in zip(made, rows, strict=True):
+                one.update(shape.leftovers(row))
+        return [cls._of(one, said) for one in made]
+
+    @classmethod
+    def _of(cls, fields: dict[str, object], said: set[str]) -> Self:
+        """The entity that has these fields, all of them. ``said`` may be shared: a copy gets a set of its own."""
         entity = cls.__new__(cls)
         _put(entity, "__dict__", fields)
         _put(entity, "__pydantic_fields_set__", said)
@@ -165,9 +213,9 @@ class Entity(BaseModel):
         return entity
 
     @classmethod
-    def reader(cls, method: str, **given: object) -> Callable[[object], Self]:
+    def reader(cls, method: str, **given: object) -> Reader[Self]:
         """``read`` bound to its method, as Requests and Listings want it."""
-        return partial(cls.read, method=method, **given)
+        return Reader(cls, method, given)
 
     @classmethod
     def spelled(cls, fields: Iterable[str], spelling: Spelling = Spelling.LEGACY) -> tuple[str, ...]:
@@ -209,6 +257,24 @@ class Entity(BaseModel):
 E = TypeVar("E", bound=Entity)
 V = TypeVar("V")
 
+
+@dataclass(frozen=True, slots=True)
+class Reader(Generic[E]):
+    """``entity.read`` bound to its method. ``given``: fields that the question knows and the rows do not repeat."""
+
+    entity: type[E]
+    method: str
+    given: Mapping[str, object]
+
+    def __call__(self, row: object) -> E:
+        """One record. Raises as ``Entity.read``."""
+        return self.entity.read(row, self.method, **self.given)
+
+    def together(self, rows: Sequence[Any]) -> list[E] | None:
+        """All records of a page; None where they have to be read one by one, which tells what is wrong with which."""
+        return self.entity.together(rows, self.method, **self.given)
+
+
 _ID = re.compile(r"\d{1,19}|[A-Z]{3}")
 
 _FIELD, _USER_FIELD, _EXTRA, _SPENT = "field", "user field", "extra", "spent"
@@ -229,6 +295,9 @@ class Nothing(dict[str, object]):
 
 
 NOTHING: Final = Nothing()
+
+_NO_MORE: Final[Mapping[str, object]] = dict.fromkeys(OWN, NOTHING)
+"""What no field claims, of a row where fields claim all."""
 
 _put = object.__setattr__  # entities are frozen for everybody else
 
