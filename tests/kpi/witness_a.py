@@ -402,6 +402,8 @@ class Ground:
         def place(thing: Thing) -> int:
             """The department of the manager as it was written down with the record, else today's (§2.5)."""
             found = thing.department or self.primary.get(thing.manager or 0)
+            if thing.manager in self.options.primary_departments:  # left open: told by hand, it is that of all times
+                found = self.primary[thing.manager]
             return found if found is not None and found in self.departments else 0
 
         match grain:

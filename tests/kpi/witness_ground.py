@@ -244,8 +244,9 @@ class Ground:
 
     def place(self, thing: Thing) -> int:
         """Own department of a record; 0 outside."""
-        if thing.department in self.departments:
-            return thing.department  # type: ignore[return-value]
+        # Left open: whether a configured department is that of all times. It is told by hand, so it is.
+        if thing.department is not None and thing.manager not in self.options.primary_departments:
+            return thing.department if thing.department in self.departments else 0
         return self.primary[thing.manager] if thing.manager is not None and thing.manager in self.managers else 0
 
     def clock_of(self, user: int | None) -> Clock:
@@ -398,7 +399,10 @@ class Ground:
         for deal in self.deals:
             if deal["semantics"] in semantics:
                 frozen, at = self.closings.get(deal["id"]), self.closed_at(DEAL, deal)
-                manager = self.responsible(DEAL, deal, at) if at else deal["assigned_by_id"]
+                since = self.closed_since(
+                    DEAL, deal
+                )  # whoever had it then, whatever date is given: later hands move nothing
+                manager = self.responsible(DEAL, deal, since) if since else deal["assigned_by_id"]
                 yield deal, Thing(
                     at, frozen["manager_id"] if frozen else manager,
                     deal["pipeline_id"], source_of(deal), value=self.amount(deal), good=deal["semantics"] == "S",
