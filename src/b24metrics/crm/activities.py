@@ -8,9 +8,10 @@ Source: vendor, "Activities", "Call statistics", "Tasks"; meanings of RESULT_* o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar
+from itertools import islice
+from typing import Annotated, Any, ClassVar, cast
 
 from b24metrics.crm.entity import Entity, many, one, plain, wire
 from b24metrics.crm.items import since
@@ -118,6 +119,29 @@ class Activity(Entity):
         if (found := values.get("bindings")) is not None:
             given = {"activity_id": values.get("id")}
             values["bindings"] = tuple(ActivityBinding.read(item, method, **given) for item in items(found))
+        cls._read_communications(values, method)
+
+    @classmethod
+    def prepare_all(cls, values: Sequence[dict[str, Any]], rows: Sequence[Mapping[str, Any]], method: str, /) -> None:
+        """The same for a page: the bindings of all are read together."""
+        found = [items(said.get("bindings")) for said in values]
+        spelled = [
+            {"ACTIVITY_ID": said.get("id"), **cast("Mapping[str, Any]", item)}
+            for said, bound in zip(values, found, strict=True)
+            for item in bound
+        ]
+        read = ActivityBinding.together(spelled, method)
+        if read is None:
+            super().prepare_all(values, rows, method)
+            return
+        left = iter(read)
+        for said, bound in zip(values, found, strict=True):
+            if said.get("bindings") is not None:
+                said["bindings"] = tuple(islice(left, len(bound)))
+            cls._read_communications(said, method)
+
+    @classmethod
+    def _read_communications(cls, values: dict[str, Any], method: str) -> None:
         if (found := values.get("communications")) is not None:
             values["communications"] = tuple(Communication.read(item, method) for item in items(found))
 

@@ -106,6 +106,12 @@ class Entity(BaseModel):
         """A place for what one value cannot say alone: called with values by field name, before they are read."""
 
     @classmethod
+    def prepare_all(cls, values: Sequence[dict[str, Any]], rows: Sequence[Mapping[str, Any]], method: str, /) -> None:
+        """``prepare`` for each of many rows."""
+        for one, row in zip(values, rows, strict=True):
+            cls.prepare(one, row, method)
+
+    @classmethod
     def read(cls, row: object, method: str = "", **given: object) -> Self:
         """An entity from one row of an answer, in either spelling.
 
@@ -176,8 +182,7 @@ class Entity(BaseModel):
         try:
             if cls._prepares:
                 prepared = [shape.values(row, given) for row in rows]
-                for values, row in zip(prepared, rows, strict=True):
-                    cls.prepare(values, row, method)
+                cls.prepare_all(prepared, rows, method)
                 names = tuple(prepared[0])
                 if any(values.keys() != prepared[0].keys() for values in prepared):
                     return None
