@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,6 +24,7 @@ from b24metrics.crm.activities import Activity
 from b24metrics.crm.people import User
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror import schema
+from b24metrics.mirror.rows import arrow_schema
 from b24metrics.mirror.schema import Table
 from b24metrics.mirror.stores import Store
 
@@ -307,14 +309,11 @@ def closings(store: Store, portal: str, deals: pa.Table, at: datetime) -> None:
     seen = deals.select(["id", "semantics", "assigned_by_id", "opportunity", "currency_id", "moved_at"])
     span = pc.min_max(seen["id"]).as_py()
     bounds = [portal, span["min"], span["max"]]
-    if store.rows("SELECT 1 FROM deal_closings WHERE portal = ? AND deal_id BETWEEN ? AND ? LIMIT 1", bounds):
-        store.load("seen_deals", seen)
-        _forget_closings(store, bounds)
-    else:  # as in a backfill: none of these was ever closed here
-        seen = seen.filter(pc.is_in(seen["semantics"], pa.array(["S", "F"])))
-        if not seen.num_rows:
-            return
-        store.load("seen_deals", seen)
+    if not store.rows("SELECT 1 FROM deal_closings WHERE portal = ? AND deal_id BETWEEN ? AND ? LIMIT 1", bounds):
+        _first_closings(store, portal, seen, at)
+        return
+    store.load("seen_deals", seen)
+    _forget_closings(store, bounds)
     # A rate or department that was not known at the time is taken as soon as it is. A round begins before what it sees:
     # nothing is observed earlier than it happened.
     store.execute(
@@ -337,6 +336,44 @@ def closings(store: Store, portal: str, deals: pa.Table, at: datetime) -> None:
         """,
         [portal, at, at, portal, portal],
     )
+
+
+def _first_closings(store: Store, portal: str, seen: pa.Table, at: datetime) -> None:
+    """The same where none of the deals was ever closed here, as in a backfill: looked up here, and written as it is."""
+    seen = seen.filter(pc.is_in(seen["semantics"], pa.array(["S", "F"])))
+    if not seen.num_rows:
+        return
+    rates = store.rows("SELECT id, rate, rate_count FROM currencies WHERE portal = ?", [portal])
+    places = store.rows(
+        "SELECT user_id, department_id FROM user_departments WHERE portal = ? AND ordinal = 0", [portal]
+    )
+    known_rates, known_places = _known(rates, _RATES), _known(places, _PLACES)
+    now = pa.scalar(at, seen.schema.field("moved_at").type)
+    rate = pc.index_in(seen["currency_id"], known_rates["id"])
+    place = pc.index_in(seen["assigned_by_id"], known_places["user_id"])
+    columns = {
+        "portal": pa.repeat(portal, seen.num_rows),
+        "deal_id": seen["id"],
+        "semantics": seen["semantics"],
+        "manager_id": seen["assigned_by_id"],
+        "department_id": known_places["department_id"].take(place),
+        "opportunity": seen["opportunity"],
+        "currency_id": seen["currency_id"],
+        "rate": known_rates["rate"].take(rate),
+        "rate_count": known_rates["rate_count"].take(rate),
+        "observed_at": pc.if_else(
+            pc.fill_null(pc.greater(seen["moved_at"], now), fill_value=False), seen["moved_at"], now
+        ),
+    }
+    store.upsert(schema.DEAL_CLOSINGS, pa.table(columns, schema=arrow_schema(schema.DEAL_CLOSINGS, tuple(columns))))
+
+
+def _known(rows: list[tuple[Any, ...]], names: pa.Schema) -> pa.Table:
+    return pa.table([[row[n] for row in rows] for n in range(len(names))], schema=names)
+
+
+_RATES = arrow_schema(schema.CURRENCIES, ("id", "rate", "rate_count"))
+_PLACES = arrow_schema(schema.USER_DEPARTMENTS, ("user_id", "department_id"))
 
 
 def _forget_closings(store: Store, bounds: list[object]) -> None:

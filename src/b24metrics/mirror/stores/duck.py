@@ -18,7 +18,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,8 +29,11 @@ from b24metrics.errors import MirrorBusy, MirrorError, NothingMirrored, Unreadab
 from b24metrics.mirror.rows import page_of_mappings
 from b24metrics.mirror.schema import Table
 from b24metrics.mirror.stores.parameters import spoken
-from b24metrics.mirror.stores.upsert import upsert_sql
+from b24metrics.mirror.stores.upsert import insert_sql, neighbours, upsert_sql
 from b24metrics.mirror.stores.versions import VERSION_TABLE, pending
+
+_LARGE = 500
+"""Rows of a page from which on it pays to ask first whether any of its keys may be there."""
 
 
 class DuckStore:
@@ -50,7 +53,7 @@ class DuckStore:
             path: the file; its log and temporary files lie beside it.
             read_only: for commands that only look; several processes may, as long as none writes.
             memory_limit: ``"2GB"``; what exceeds it goes to ``<path>.tmp``. Default: 80 % of the machine.
-            threads: that one statement may use. Default: all cores.
+            threads: that one statement, or several side by side (``readers.py``), may use. Default: all cores.
 
         Raises:
             NothingMirrored: there is no mirror to look at (read only).
@@ -71,7 +74,9 @@ class DuckStore:
         self.holder: str | None = None  # the file's lock keeps others away
         self._mine = threading.local()
         self._opening = threading.Lock()
+        self._sparing = 0
         self._root = _connect(self.path, self.path, read_only=read_only, config=config)
+        [(self.threads,)] = self._root.execute("SELECT current_setting('threads')").fetchall()
 
     # ------------------------------------------------------------ work
 
@@ -104,9 +109,15 @@ class DuckStore:
     def upsert(self, table: Table, rows: Sequence[Mapping[str, Any]] | pa.Table) -> int:
         page = rows if isinstance(rows, pa.Table) else page_of_mappings(table, rows)
         if page.num_rows:
+            names = tuple(page.column_names)
+            sql = insert_sql(table, names, "_lent") if self._is_news(table, page) else upsert_sql(table, names, "_lent")
             with self._lent(page), self._honest():
-                self._connection.execute(upsert_sql(table, tuple(page.column_names), "_lent"))
+                self._connection.execute(sql)
         return int(page.num_rows)
+
+    def _is_news(self, table: Table, page: pa.Table) -> bool:
+        """Whether a large page meets nothing in its table, as in a backfill: looking for conflicts costs more than writing."""
+        return page.num_rows >= _LARGE and not self.rows(*neighbours(table, page))
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -130,6 +141,30 @@ class DuckStore:
     def close(self) -> None:
         """Close all threads' connections; the log is folded into the file."""
         self._root.close()
+
+    def another(self) -> duckdb.DuckDBPyConnection:
+        """One more connection to the same database, whatever the thread; whoever asks for it closes it."""
+        with self._opening, self._honest():
+            return self._root.cursor()
+
+    @contextmanager
+    def one_thread_each(self) -> Iterator[None]:
+        """While it lasts, a statement has one thread: for whoever runs several side by side."""
+        with self._opening, self._honest():
+            self._sparing += 1
+            if self._sparing == 1:
+                self._root.execute("SET GLOBAL threads = 1")
+        try:
+            yield
+        finally:
+            with self._opening, suppress(duckdb.Error):
+                self._sparing -= 1
+                if not self._sparing:
+                    self._root.execute(f"SET GLOBAL threads = {self.threads}")
+
+    def honest(self) -> AbstractContextManager[None]:
+        """Errors of the database in the words of the house, for those who hold a connection."""
+        return self._honest()
 
     @contextmanager
     def _lent(self, table: pa.Table) -> Iterator[None]:
