@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from b24metrics.clock import HandClock
 from b24metrics.errors import UnwritableMirror
+from b24metrics.mirror import schema
 from b24metrics.mirror.census import Cell, Census, Standing
 from b24metrics.mirror.desk import Report
 from b24metrics.mirror.feeds import Feed, standard
@@ -144,6 +145,67 @@ def test_a_merge_gives_what_it_had_to_another(world: World, store: Store) -> Non
     assert {} == world.difference(store)
     assert {"contacts": 1} == report.buried
     assert {} == report.healed
+
+
+def test_a_merge_of_what_was_never_copied(world: World, store: Store) -> None:
+    """The duplicate was gone before contacts had their turn: nothing is buried, deals are read again all the same."""
+    for number in (901, 902):
+        world.sql("INSERT INTO contact BY NAME SELECT ? AS ID, 'Twin' AS NAME, ? AS DATE_MODIFY", number, world.now)
+    deals, activities = some(world, "deal", 3, 17), some(world, "activity", 9)
+    world.sql(f"UPDATE deal SET CONTACT_ID = 901 WHERE ID IN ({deals[0]}, {deals[1]})")
+    world.sql(f"UPDATE activity SET OWNER_TYPE_ID = 3, OWNER_ID = 901 WHERE ID = {activities[0]}")
+    world.sql(f"DELETE FROM activity_binding WHERE ACTIVITY_ID = {activities[0]}")
+    world.sql("INSERT INTO activity_binding VALUES (?, 3, 901)", activities[0])
+    world.copy(store, feeds=only("deals", "activities"))
+    world.clock.move(3600)
+    world.portal.records.merge(ENTITY_TYPES[3], 902, [901], Hand(world.now))
+    world.copy(store)  # a backfill ends with a comparison
+
+    assert {} == world.difference(store)
+    assert {} == swept(world, store).buried
+
+
+def test_references_that_lead_nowhere_are_read_again_once_a_sweep(world: World, store: Store) -> None:
+    """A portal may keep them for ever: that ends no sweep, and harms none."""
+    [deal] = some(world, "deal", 3)
+    world.sql(f"UPDATE deal SET COMPANY_ID = 1 WHERE ID = {deal}")
+    world.sql("DELETE FROM company WHERE ID = 1")
+    world.sql("INSERT INTO company BY NAME SELECT 7 AS ID, ? AS DATE_MODIFY", world.now)
+    world.copy(store)
+
+    assert {} == swept(world, store).healed
+    assert [(1,)] == store.rows("SELECT company_id FROM deals WHERE id = ? AND deleted_at IS NULL", [deal])
+
+
+def test_moves_of_what_was_gone_before_its_turn(world: World, store: Store) -> None:
+    """Moves are copied first; the newest deal and an old one are deleted then, a moment after they moved."""
+    deals = some(world, "deal", 7, -1)
+    world.copy(store, feeds=only("deal_moves"))
+    delete(world, 2, *deals)
+    world.copy(store)
+
+    swept(world, store)
+
+    assert {} == world.difference(store)
+    assert [] == store.rows(
+        f"SELECT 1 FROM stage_moves WHERE deleted_at IS NULL AND owner_id IN ({deals[0]}, {deals[1]}) AND entity_type_id = 2"
+    )
+
+
+def test_a_record_that_cannot_be_read_keeps_its_history(world: World, store: Store) -> None:
+    """It is there; only its row is not."""
+    world.copy(store)
+    [deal] = some(world, "deal", 7)
+    store.execute("DELETE FROM deals WHERE id = ?", [deal])
+    store.upsert(
+        schema.UNREAD_RECORDS,
+        [{"portal": "practice", "feed": "deals", "record_id": str(deal), "reason": "no number", "seen_at": world.clock.at}],
+    )  # fmt: skip
+    [feed] = only("deals")
+
+    Ledger(store, "practice").bury_orphans(feed, deal, world.clock.at)
+
+    assert [] == store.rows("SELECT 1 FROM stage_moves WHERE deleted_at IS NOT NULL AND owner_id = ?", [deal])
 
 
 def test_what_is_to_be_read_again_is_not_pushed_off_the_list(either: Store) -> None:

@@ -66,6 +66,9 @@ class Standing:
         return self.at_id >= self.last_id
 
 
+MOST_DANGLING = 1000
+"""Records that are read again at most because what they refer to is not there."""
+
 _STANDING = tuple(Standing.__dataclass_fields__)
 _KINDS = {
     "leads": ("lead_id", 1),
@@ -105,9 +108,12 @@ class Census:
         return f"{feed.table.name} WHERE {where} AND deleted_at IS NULL", list(conditions.values())
 
     def last_id(self, feed: Feed) -> int:
-        """The greatest id that the mirror has, or has walked past; 0 where there is none."""
+        """The greatest id that the mirror has, has walked past, or has the history of; 0 where there is none."""
         rows, params = self._alive(feed)
         known = self._store.rows(f"SELECT max(id) FROM {rows}", params)
+        if (entity_type := Ledger.history_of(feed)) is not None:
+            sql = "SELECT max(owner_id) FROM stage_moves WHERE portal = ? AND entity_type_id = ? AND deleted_at IS NULL"
+            known += self._store.rows(sql, [self._portal, entity_type])
         if isinstance(feed.kind, Appended):
             sql = "SELECT cursor_id FROM feed_state WHERE portal = ? AND feed = ?"
             known += self._store.rows(sql, [self._portal, feed.name])
@@ -168,6 +174,41 @@ class Census:
                 found[other] = _around(numbers)
         return found
 
+    def dangling(self, feed: Feed, others: Sequence[Feed], upto: int) -> dict[Feed, list[Cell]]:
+        """Records of ``others`` that refer to what is not alive of ``feed``, up to an id, as cells to be read again.
+
+        The newest ``MOST_DANGLING`` of each: a portal may well keep references to what it has no more.
+        """
+        kind = _KINDS.get(feed.table.name)
+        if kind is None or not upto:
+            return {}
+        column, entity_type = kind
+        found: dict[Feed, list[Cell]] = {}
+        for other in others:
+            rows, values = self._alive(other)
+            if other.table is schema.ACTIVITIES:
+                lost, mine = self._not_alive(feed, "owner_id", upto)
+                bound, theirs = self._not_alive(feed, "entity_id", upto)
+                condition = f"""(owner_type_id = ? AND {lost} OR id IN (SELECT activity_id FROM activity_bindings
+                    WHERE portal = ? AND entity_type_id = ? AND {bound}))"""
+                values = [*values, entity_type, *mine, self._portal, entity_type, *theirs]
+            elif column in other.table.columns:
+                condition, mine = self._not_alive(feed, column, upto)
+                values = [*values, *mine]
+            else:
+                continue
+            numbers = self._store.rows(
+                f"SELECT id FROM {rows} AND {condition} ORDER BY id DESC LIMIT {MOST_DANGLING}", values
+            )
+            if numbers:
+                found[other] = _around(sorted(int(number) for (number,) in numbers))
+        return found
+
+    def _not_alive(self, feed: Feed, column: str, upto: int) -> tuple[str, list[object]]:
+        """Condition and parameters: the column holds an id up to ``upto`` that is not alive of the feed."""
+        rows, params = self._alive(feed)
+        return f"{column} BETWEEN 1 AND ? AND {column} NOT IN (SELECT id FROM {rows})", [upto, *params]
+
     @staticmethod
     def _near(column: str, ids: Sequence[int]) -> str:
         return f"{column} IN ({', '.join(map(str, ids))})"
@@ -179,6 +220,12 @@ class Census:
         sql = f"SELECT {', '.join(_STANDING)} FROM sweeps WHERE portal = ?"
         known = {row[0]: Standing(*row) for row in self._store.rows(sql, [self._portal])}
         return {feed: known.get(feed.name, Standing(feed.name)) for feed in feeds}
+
+    def know(self, feed: Feed) -> None:
+        """Let the feed have a row, for what is counted of it."""
+        sql = "SELECT 1 FROM sweeps WHERE portal = ? AND feed = ?"
+        if not self._store.rows(sql, [self._portal, feed.name]):
+            self.keep(Standing(feed.name))
 
     def keep(self, one: Standing, differing: Sequence[Cell] = (), *, reconciled_at: datetime | None = None) -> None:
         """Write how far a sweep is, together with cells in which counts were found to differ."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -305,15 +305,17 @@ class Ledger:
 
     # ------------------------------------------------------------ what a sweep finds
 
-    def keep_found(self, feed: Feed, records: Sequence[Any], at: datetime) -> None:
-        """Records that were lost, or had been taken for deleted: they are here again, and their history with them."""
+    def keep_found(self, feed: Feed, records: Sequence[Any], at: datetime, lost: int) -> None:
+        """Records of which ``lost`` were lost, or had been taken for deleted: they are here again, with their history."""
         with self.store.transaction():
+            self._tally(feed, "healed", lost)
             self._follow(feed, self._page(feed, records, at)["id"].to_pylist(), None)
             self._state(feed.name, **self._counted(feed))
 
     def bury(self, feed: Feed, ids: Sequence[int], at: datetime) -> None:
         """Tombstones for records that the portal has no more; what belonged to them goes along."""
         with self.store.transaction():
+            self._tally(feed, "buried", len(ids))
             self.store.load("gone", pa.table({"id": pa.array(ids, pa.int64())}))
             where, params = self._of(feed)
             near = [min(ids), max(ids)]
@@ -348,21 +350,30 @@ class Ledger:
         """The type by which the stage history knows the records of a feed; None where they have none."""
         return _WITH_HISTORY.get(feed.table.name)
 
-    def bury_orphans(self, feed: Feed, at: datetime) -> None:
+    def bury_orphans(self, feed: Feed, upto: int, at: datetime) -> None:
         """Tombstones for the stage history of records that are not alive here: gone before they were read.
 
-        What moved within the last hour before ``at`` is left alone: its record may still be on its way.
+        For ids up to ``upto``, all of which have just been compared with the portal. A record that came and could not be
+        read is not gone.
         """
         entity_type = _WITH_HISTORY.get(feed.table.name)
         if entity_type is None:
             return
         with self.store.transaction():
             self.store.execute(
-                f"""UPDATE stage_moves SET deleted_at = ? WHERE portal = ? AND entity_type_id = ?
-                AND created_at < ? AND deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM {feed.table.name} AS owner WHERE owner.portal = ?
-                AND owner.id = stage_moves.owner_id AND owner.deleted_at IS NULL)""",
-                [at, self.portal, entity_type, at - timedelta(hours=1), self.portal],
+                f"""UPDATE stage_moves SET deleted_at = ? WHERE portal = ? AND entity_type_id = ? AND owner_id <= ?
+                AND deleted_at IS NULL AND NOT EXISTS (SELECT 1 FROM {feed.table.name} AS owner WHERE owner.portal = ?
+                AND owner.id = stage_moves.owner_id AND owner.deleted_at IS NULL)
+                AND CAST(stage_moves.owner_id AS VARCHAR) NOT IN (SELECT u.record_id FROM unread_records AS u
+                WHERE u.portal = ? AND u.feed = ?)""",
+                [at, self.portal, entity_type, upto, self.portal, self.portal, feed.name],
             )
+
+    def _tally(self, feed: Feed, what: str, count: int) -> None:
+        """Count what a sweep has found together with what it does about it: a kill in between must not lose either."""
+        self.store.execute(
+            f"UPDATE sweeps SET {what} = {what} + ? WHERE portal = ? AND feed = ?", [count, self.portal, feed.name]
+        )
 
     def _follow(self, feed: Feed, ids: Sequence[int], deleted_at: datetime | None) -> None:
         """The stage history of records is deleted, or alive, as they are."""

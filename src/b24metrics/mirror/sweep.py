@@ -8,8 +8,9 @@ Laws: a record is buried only when a page that must hold it, read to its end, do
 before that page was asked for. When more is gone than is believed at once (a webhook that has lost a right looks the
 same), nothing is buried before a second look finds the same, and then only if the webhook belongs to an administrator;
 otherwise the doubt is told and stays. Records that refer to a buried one are read again, because a merge gives them to
-another without changing their time. The history of stages is never buried by itself: the portal hides moves in former
-pipelines of records that are well; it follows its owner.
+another without changing their time; so are, after everything was compared, those that refer to records which neither side
+has. The history of stages is never buried by itself: the portal hides moves in former pipelines of records that are well;
+it follows its owner.
 
 A step is one request, or two, in the lane of what can wait; where a budget is used up it is left out. State is kept in
 the mirror (``census``), so steps can be far apart and a sweep may be killed between, or in, any two.
@@ -236,8 +237,6 @@ class Sweep:
         options, census = self._options, self._census
         assert one.begun_at is not None
         if _is_history(feed):
-            if one.whole and one.gone:
-                await self._bury_orphans(feed, one.begun_at)
             await self._desk.write(census.leave_alone, feed)
             await self._desk.write(census.keep, replace(one, gone=0, decided=True))
             return
@@ -267,15 +266,16 @@ class Sweep:
             log.warning("%s", doubt)
         await self._desk.write(census.keep, kept)
 
-    async def _bury_orphans(self, moves: Feed, at: datetime) -> None:
-        """Bury moves whose records were gone before they could be copied, where all of those are copied."""
-        ledger = self._desk.ledger
-        states = await self._desk.write(ledger.states)
-        for feed in self._feeds:
-            kind = ledger.history_of(feed)
-            state = states.get(feed.name)
-            if kind == moves.within["entity_type_id"] and state is not None and state.backfilled_at is not None:
-                await self._desk.write(ledger.bury_orphans, feed, at)
+    async def _set_right(self, feed: Feed, one: Standing) -> None:
+        """What hangs on records that are not there: their history is buried, who refers to them is read again.
+
+        A merge that went on while both were copied leaves such references, and moves may have been copied of records that
+        were gone before their turn came.
+        """
+        write, census = self._desk.write, self._census
+        assert one.begun_at is not None
+        await write(self._desk.ledger.bury_orphans, feed, one.last_id, one.begun_at)
+        await write(census.read_again, await write(census.dangling, feed, self._feeds, one.last_id))
 
     async def _finish(self, feeds: Sequence[Feed]) -> None:
         for feed, one in (await self._desk.write(self._census.standings, feeds)).items():
@@ -283,6 +283,8 @@ class Sweep:
                 ended = replace(one, begun_at=None, newest_at=one.begun_at)
                 if one.whole:
                     ended = replace(ended, whole_at=one.begun_at)
+                    if one.doubt is None:
+                        await self._set_right(feed, one)
                 sure = one.begun_at if one.whole and one.doubt is None else None
                 await self._desk.write(self._census.keep, ended, reconciled_at=sure)
 
@@ -375,24 +377,19 @@ class Sweep:
             census, gone = self._census, sorted(ids)
             referring = await self._desk.write(census.referring, feed, self._feeds, gone)
             await self._desk.write(census.read_again, referring)
+            await self._desk.write(census.know, feed)
             await self._desk.write(self._desk.ledger.bury, feed, gone, run.at)
             findings.buried[feed.name] = findings.buried.get(feed.name, 0) + len(ids)
-            await self._tally(feed, buried=len(ids))
             log.info("%s: %d records are gone from the portal.", feed.name, len(ids))
 
     async def _heal(self, run: Run, feed: Feed, records: Sequence[Any], lost: int, findings: Findings) -> None:
         if records:
-            await self._desk.write(self._desk.ledger.keep_found, feed, list(records), run.at)
+            await self._desk.write(self._census.know, feed)
+            await self._desk.write(self._desk.ledger.keep_found, feed, list(records), run.at, lost)
         if lost:
             run.wrote(feed, lost)
             findings.healed[feed.name] = findings.healed.get(feed.name, 0) + lost
-            await self._tally(feed, healed=lost)
             log.warning("%s: %d records were missing here and have been fetched.", feed.name, lost)
-
-    async def _tally(self, feed: Feed, *, buried: int = 0, healed: int = 0) -> None:
-        [one] = (await self._desk.write(self._census.standings, [feed])).values()
-        counted = replace(one, buried=one.buried + buried, healed=one.healed + healed)
-        await self._desk.write(self._census.keep, counted)
 
 
 @dataclass(frozen=True, slots=True)
