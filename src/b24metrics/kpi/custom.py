@@ -231,6 +231,7 @@ def columns_of(facts: Iterable[str] = SUBJECTS) -> Mapping[str, Mapping[str, Kin
 def _columns_of(facts: frozenset[str]) -> Mapping[str, Mapping[str, Kind]]:
     # Imported where it is used: declarations must be readable where no database is installed.
     from b24metrics.kpi.ground import Ground  # noqa: PLC0415
+    from b24metrics.kpi.making import standing  # noqa: PLC0415
     from b24metrics.mirror import schema  # noqa: PLC0415
     from b24metrics.mirror.stores import DuckStore  # noqa: PLC0415
 
@@ -243,7 +244,7 @@ def _columns_of(facts: frozenset[str]) -> Mapping[str, Mapping[str, Kind]]:
             today = ground.rules.window(WindowId.TODAY, now)
             chosen = {name: one.fact for name, one in SUBJECTS.items() if name in facts}
             wanted = {fact: [] if fact.state else [today] for fact in chosen.values()}
-            with ground.facts(wanted, [today]):
+            with standing(store, ground, wanted, [today]):
                 return {name: _told(store, fact) for name, fact in chosen.items()}
     finally:
         store.close()

@@ -23,10 +23,12 @@ from b24metrics.kpi import aggregates
 from b24metrics.kpi.aggregates import Atom, Cut, How, RowMeasure
 from b24metrics.kpi.catalogue import KPIS
 from b24metrics.kpi.cells import Cells, FloatArray, Values
+from b24metrics.kpi.crew import carry_out
 from b24metrics.kpi.dimensions import PeopleFilter
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.frames import Aside, Column, Frame, Places, block
 from b24metrics.kpi.ground import Ground
+from b24metrics.kpi.making import LOOKUPS, Desk, Making, Step, prepare, steps
 from b24metrics.kpi.model import (
     Book,
     Computed,
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from b24metrics.mirror.stores import Store
+    from b24metrics.mirror.stores.readers import Readers
 
 
 def evaluate(
@@ -84,12 +87,17 @@ def evaluate(
         NothingMirrored: the mirror does not know the portal.
         ConfigError: the options cannot be meant for this portal.
     """
+    # Opened only when it is asked for: declarations must be readable where no database is installed.
+    from b24metrics.mirror.stores.readers import readers  # noqa: PLC0415
+
     chosen = tuple(KPIS.values() if kpis is None else kpis)
-    with store.transaction():
-        ground = Ground(store, portal, now, options or KpiOptions(), people)
+    facts = dict.fromkeys(fact for kpi in chosen for fact in aggregates.facts(kpi.measure))
+    shelves = [LOOKUPS, *(step.table.name for step in steps(facts) if not isinstance(step.table, Fact))]
+    with readers(store, shelves) as found:
+        ground = Ground(found.workers[0], portal, now, options or KpiOptions(), people)
         absent = {kpi.id: missing for kpi in chosen if (missing := ground.lacking(kpi))}
         tasks = [_Task.of(kpi, windows, grains) for kpi in chosen if kpi.id not in absent]
-        return _Round(ground, [task for task in tasks if task.windows and task.grains]).snapshot(absent)
+        return _Round(ground, found, [task for task in tasks if task.windows and task.grains]).snapshot(absent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +130,9 @@ class _Job:
 class _Round:
     """One evaluation, inside one transaction."""
 
-    def __init__(self, ground: Ground, tasks: Sequence[_Task]) -> None:
+    def __init__(self, ground: Ground, readers: Readers, tasks: Sequence[_Task]) -> None:
         self.ground = ground
+        self.readers = readers
         self.tasks = tasks
         self.places = Places(ground.scope, ground.directory)
         self.windows: list[Window] = []
@@ -156,9 +165,8 @@ class _Round:
     def snapshot(self, absent: Mapping[str, tuple[str, ...]]) -> Snapshot:
         jobs = self._jobs()
         asked = {fact: [self.windows[number] for number in sorted(numbers)] for fact, numbers in self._asked.items()}
-        with self.ground.facts(asked, self.windows):
-            for job in jobs:
-                self._run(job)
+        self._making = Making(self.ground, asked, self.windows)
+        self._carry_out(jobs)
         blocks = [one for task in self.tasks for grain in task.grains for one in self._blocks(task, grain)]
         return Snapshot(
             portal=self.ground.portal,
@@ -203,7 +211,30 @@ class _Round:
 
     # ------------------------------------------------------------ asking
 
-    def _run(self, job: _Job) -> None:
+    def _carry_out(self, jobs: Sequence[_Job]) -> None:
+        """Make every fact and ask what is wanted of it, as many at the same time as there are workers."""
+        of_fact: dict[Fact, list[_Job]] = {}
+        for job in jobs:
+            of_fact.setdefault(job.fact, []).append(job)
+        called = prepare(self._making, self.readers)
+        self.ground.know_all()
+        desks = [Desk(worker, called) for worker in self.readers.workers]
+        shared = self.readers.workers[0] not in self.readers.shelves.values()
+
+        def work(step: Step, worker: int) -> None:
+            fact = step.table if isinstance(step.table, Fact) else None
+            if fact is None and shared:
+                desk = Desk(self.readers.shelves[step.table.name], called)
+                self._making.carry_out(step, desk)
+                called.update({step.table.name: desk.publish()[step.table.name]})
+                return
+            self._making.carry_out(step, desks[worker])
+            for job in of_fact[fact] if fact else ():
+                self._run(job, desks[worker])
+
+        carry_out(steps(of_fact), len(desks), work)
+
+    def _run(self, job: _Job, desk: Desk) -> None:
         fact = job.fact
         sums = [(atom, atom) for atom in job.atoms if atom.adds_up]
         keys = [atom for atom in job.atoms if not atom.adds_up]
@@ -213,20 +244,17 @@ class _Round:
             sums += [(Atom(fact, How.COUNT, where=_both(atom.where, fact.solo)), atom) for atom in keys]
             source = f"(SELECT * FROM {fact.name} WHERE NOT {fact.solo})"
         if sums:
-            self._sum(job, [asked for asked, _ in sums], [kept for _, kept in sums])
+            self._sum(job, desk, [asked for asked, _ in sums], [kept for _, kept in sums])
         for cut in job.cuts if keys else ():
-            self._keep(cut, keys, self._arrow(aggregates.distinct_sql(source, fact, keys, cut)), cut.columns)
+            self._keep(cut, keys, desk.arrow(aggregates.distinct_sql(source, fact, keys, cut)), cut.columns)
         if job.row_measures:
-            self._look_at_rows(job)
+            self._look_at_rows(job, desk)
 
-    def _arrow(self, sql: str) -> pa.Table:
-        return self.ground.store.arrow(sql)
-
-    def _sum(self, job: _Job, asked: Sequence[Atom], kept: Sequence[Atom]) -> None:
+    def _sum(self, job: _Job, desk: Desk, asked: Sequence[Atom], kept: Sequence[Atom]) -> None:
         """Everything that adds up, by one statement: a scan into cells, the rest from them."""
         cuts = list(job.cuts)
         dims = aggregates.dimensions(cuts)
-        table = self._arrow(aggregates.summed_sql(job.fact, asked, cuts))
+        table = desk.arrow(aggregates.summed_sql(job.fact, asked, cuts))
         masks, climbed = (table.column(name).to_numpy() for name in ("cut_mask", "climbed"))
         for cut in cuts:
             rows = (masks == aggregates.mask(cut.own_columns, dims)) & (climbed == cut.through_tree)
@@ -241,15 +269,15 @@ class _Round:
             values = np.asarray(table.column(f"v{number}").to_numpy(), dtype=np.float64)
             frame.put(atom, windows, positions, values)
 
-    def _look_at_rows(self, job: _Job) -> None:
+    def _look_at_rows(self, job: _Job, desk: Desk) -> None:
         """Quantiles and numpy measures."""
         fact, measures = job.fact, list(job.row_measures)
         dims = aggregates.dimensions(job.cuts)
         columns = list(dict.fromkeys(column for measure in measures for column in _columns(measure)))
         wheres = list(dict.fromkeys(measure.where for measure in measures))
-        table = self._arrow(aggregates.rows_sql(fact, dims, columns, wheres))
+        table = desk.arrow(aggregates.rows_sql(fact, dims, columns, wheres))
         spans: dict[int, list[int]] = {}
-        for window, segment in self.ground.spans[fact]:
+        for window, segment in self._making.spans[fact]:
             spans.setdefault(window, []).append(segment)
         rows = RowSet(
             segment=np.asarray(table.column("segment_no").to_numpy(), dtype=np.int64),

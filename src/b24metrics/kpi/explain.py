@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from b24metrics.kpi.facts import Fact
 from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.links import link, owner_link
+from b24metrics.kpi.making import standing
 from b24metrics.kpi.model import (
     COMPANY,
     CURRENCY,
@@ -109,7 +110,7 @@ def explain(
             if made not in wanted.setdefault(measure.fact, []):
                 wanted[measure.fact].append(made)
         found: list[Record] = []
-        with ground.facts(wanted, windows):
+        with standing(store, ground, wanted, windows):
             for part, measure, over, steps in listed:
                 number = next(i for i, one in enumerate(windows) if one.steps == steps and one.id == (over or window))
                 found += _records(ground, part, measure, number, cut)

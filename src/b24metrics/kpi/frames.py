@@ -8,6 +8,7 @@ value is not 0; sources, currencies, lines and labels beyond the grain where the
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -114,7 +115,7 @@ class Places:
 
 @dataclass
 class Frame:
-    """All columns of one cut.
+    """All columns of one cut; several threads may put at the same time.
 
     Attributes:
         keys: key → position; grows as records are seen. parts: column → pieces of (window number, position, value).
@@ -128,6 +129,7 @@ class Frame:
     _dense: dict[Column, FloatArray] = field(default_factory=dict)
     _texts: dict[str, NDArray[np.str_]] = field(default_factory=dict)
     _rows: list[int] = field(default_factory=list)
+    _growing: threading.Lock = field(default_factory=threading.Lock)
     _combined: dict[tuple[str, ...], Labels] = field(default_factory=dict)
 
     @classmethod
@@ -137,7 +139,8 @@ class Frame:
     def positions(self, keys: Iterable[Key]) -> IntArray:
         """Positions of keys, new ones included."""
         known = self.keys
-        return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+        with self._growing:
+            return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
 
     @property
     def rows(self) -> IntArray:
