@@ -7,12 +7,8 @@ client that has it. Deals of anybody count, the scope looks at calls.
 from __future__ import annotations
 
 from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql, opens_sql
-from b24metrics.kpi.facts.deals import CLOSINGS
-from b24metrics.kpi.facts.population import DEALS
+from b24metrics.kpi.facts.deals import CLOSINGS, CUSTOMER, WON
 from b24metrics.kpi.facts.view import Fact, View
-
-#: Calls are mature when every deal that they may lead to has had its time: those of the 30 days before that.
-MATURE_SECONDS = 30 * 86_400
 
 
 def clients_sql(legs: str) -> str:
@@ -41,16 +37,21 @@ CALL_CLIENTS = View(
     needs=(CALL_LEGS,),
 )
 
-#: Won deals by client: once for the company, the contact and the lead of each. ``client``: who signed.
+#: Calls are mature when every deal that they may lead to has had its time: those of the 30 days before that.
+MATURE_SECONDS = 30 * 86_400
+#: Since when they began.
+BEFORE_MATURE = f"$since - $success_seconds * INTERVAL '1 second' - INTERVAL '{MATURE_SECONDS} second'"
+
+#: Won deals by client, those that calls of the windows, or mature ones, may have led to: once for the company, the contact
+#: and the lead of each. ``client``: who signed.
 SIGNED = View(
     "kpi_signed",
-    """
+    f"""
 WITH won AS (
-    SELECT c.id, c.happened_at, c.amount, c.company_id, c.contact_id, d.lead_id,
-        coalesce(c.customer, 'lead ' || CAST(d.lead_id AS VARCHAR)) AS client
-    FROM kpi_closings AS c
-    JOIN kpi_deals AS d ON d.id = c.id
-    WHERE c.outcome = 'won'
+    SELECT c.id, c.happened_at, c.amount, c.company_id, c.contact_id, c.lead_id,
+        coalesce({CUSTOMER}, 'lead ' || CAST(c.lead_id AS VARCHAR)) AS client
+    FROM kpi_won AS c
+    WHERE c.happened_at >= {BEFORE_MATURE}
 )
 SELECT 4 AS entity_type_id, w.company_id AS entity_id, w.id AS deal_id, w.happened_at, w.amount, w.client
 FROM won AS w
@@ -62,7 +63,7 @@ SELECT 1, w.lead_id, w.id, w.happened_at, w.amount, w.client FROM won AS w WHERE
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
-    needs=(CLOSINGS, DEALS),
+    needs=(WON,),
 )
 
 #: A deal was won within the horizon after the call, the last second included.
@@ -97,7 +98,7 @@ WITH spans AS (
         epoch(w.ends_at) - $success_seconds - {MATURE_SECONDS} AS from_second
     FROM kpi_windows AS w
 ), legs AS (
-    {legs_sql(f"$since - $success_seconds * INTERVAL '1 second' - INTERVAL '{MATURE_SECONDS} second'")}
+    {legs_sql(BEFORE_MATURE)}
 ), clients AS (
     {clients_sql("legs")}
 ), led AS (

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.activities import KIND
-from b24metrics.kpi.facts.past import completed, created
+from b24metrics.kpi.facts.activities import CALL_ACTIVITIES, DEEDS, PENDING_DEALS
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import ASSIGNMENTS, Fact, View
 
@@ -12,28 +11,22 @@ from b24metrics.kpi.facts.view import ASSIGNMENTS, Fact, View
 #: stale, so that nothing older needs to be looked at.
 FRESH_DEALS = View(
     "kpi_fresh_deals",
-    f"""
+    """
 WITH talks AS (
     SELECT c.crm_activity_id AS id
     FROM phone_calls AS c
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 2, 3, 4) AND c.failed_code = '200' AND c.duration_seconds > 0
       AND c.started_at >= $stale_before AND c.started_at <= $now AND c.crm_activity_id > 0
-), deeds AS (
-    SELECT a.id, a.owner_type_id, a.owner_id, a.created_at, a.starts_at, {completed("a")} AS done, {KIND} AS kind
-    FROM activities AS a
-    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $stale_before OR a.starts_at >= $stale_before)
 ), contacts AS (
-    SELECT d.id, d.owner_type_id, d.owner_id
-    FROM deeds AS d
-    WHERE (d.kind IN ('email', 'chat') AND d.created_at >= $stale_before AND d.created_at <= $now)
-        OR (d.kind = 'meeting' AND d.done AND d.starts_at >= $stale_before AND d.starts_at <= $now)
+    SELECT a.id, a.owner_type_id, a.owner_id
+    FROM kpi_deeds AS a
+    WHERE (a.kind IN ('email', 'chat') AND a.created_at >= $stale_before AND a.created_at <= $now)
+        OR (a.kind = 'meeting' AND a.done AND a.starts_at >= $stale_before AND a.starts_at <= $now)
     UNION ALL
     SELECT a.id, a.owner_type_id, a.owner_id
-    FROM activities AS a
-    JOIN talks AS t ON t.id = a.id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL
+    FROM kpi_call_activities AS a
+    WHERE NOT a.deleted AND a.id IN (SELECT t.id FROM talks AS t)
 ), linked AS (
     SELECT b.entity_id AS id
     FROM activity_bindings AS b
@@ -44,26 +37,16 @@ WITH talks AS (
 )
 SELECT DISTINCT id FROM linked
 """,
+    needs=(DEEDS, CALL_ACTIVITIES),
 )
 
 #: Deals in work, with what is planned for them and whether they were forgotten. Any open binding is an activity, items of
 #: incoming channels are not overdue, a deal created in the future is neither bare nor stale.
 OPEN_DEAL_CARE = Fact(
     "kpi_open_deal_care",
-    f"""
-WITH pending AS (
-    SELECT a.id, a.owner_type_id, a.owner_id,
-        coalesce(a.deadline_at < $now, FALSE) AND NOT coalesce(a.is_incoming_channel, FALSE) AS overdue
-    FROM activities AS a
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND {created("a")} AND NOT {completed("a")}
-), bound AS (
-    SELECT b.entity_id AS id, p.overdue
-    FROM pending AS p
-    JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = p.id AND b.entity_type_id = 2
-    UNION ALL
-    SELECT p.owner_id, p.overdue FROM pending AS p WHERE p.owner_type_id = 2
-), planned AS (
-    SELECT id, bool_or(overdue) AS overdue FROM bound GROUP BY id
+    """
+WITH planned AS (
+    SELECT p.deal_id AS id, bool_or(p.overdue) AS overdue FROM kpi_pending_deals AS p GROUP BY p.deal_id
 )
 SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
     coalesce(p.overdue, FALSE) AS overdue,
@@ -76,7 +59,7 @@ WHERE d.semantics = 'P'
 """,
     feeds=("deals", "activities"),
     waits_for=("phone_calls",),
-    needs=(DEALS, FRESH_DEALS),
+    needs=(DEALS, PENDING_DEALS, FRESH_DEALS),
     kind="deal",
     state=True,
 )
@@ -85,22 +68,13 @@ WHERE d.semantics = 'P'
 #: pipelines has a row for each.
 OVERDUE_ACTIVITIES = Fact(
     "kpi_overdue_activities",
-    f"""
+    """
 WITH late AS (
-    SELECT a.id, a.owner_type_id, a.owner_id, a.responsible_id AS manager_id
-    FROM activities AS a
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND {created("a")} AND NOT {completed("a")}
-      AND a.deadline_at < $now AND NOT coalesce(a.is_incoming_channel, FALSE)
-), links AS (
-    SELECT l.id, b.entity_id AS deal_id
-    FROM late AS l
-    JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = l.id AND b.entity_type_id = 2
-    UNION ALL
-    SELECT l.id, l.owner_id FROM late AS l WHERE l.owner_type_id = 2
+    SELECT a.id, a.responsible_id AS manager_id
+    FROM kpi_deeds AS a
+    WHERE a.there AND NOT a.done AND a.deadline_at < $now AND NOT a.is_incoming_channel
 ), places AS (
-    SELECT DISTINCT l.id, d.pipeline_id
-    FROM links AS l
-    JOIN kpi_deals AS d ON d.id = l.deal_id
+    SELECT DISTINCT p.id, p.pipeline_id FROM kpi_pending_deals AS p WHERE p.overdue
 ), spread AS (
     SELECT p.id FROM places AS p GROUP BY p.id HAVING count(*) > 1
 )
@@ -111,7 +85,7 @@ LEFT JOIN spread AS s ON s.id = l.id
 """,
     feeds=("activities",),
     waits_for=("deals",),
-    needs=(DEALS,),
+    needs=(DEEDS, PENDING_DEALS),
     kind="activity",
     state=True,
     solo="only_row",

@@ -9,12 +9,11 @@ one. They are those that records name today, so that merged ones follow the surv
 from __future__ import annotations
 
 from b24metrics.kpi.clv import rated, valued
-from b24metrics.kpi.facts.activities import KIND
+from b24metrics.kpi.facts.activities import CALL_ACTIVITIES, DEEDS
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
 from b24metrics.kpi.facts.calls import CALL_LEGS
-from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.deals import WON
 from b24metrics.kpi.facts.invoices import INVOICES_EVER
-from b24metrics.kpi.facts.past import completed
 from b24metrics.kpi.facts.view import Fact, View
 from b24metrics.kpi.refine import Refinement
 
@@ -28,8 +27,8 @@ SALES = View(
 WITH sold AS (
     SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, CAST(c.amount AS DOUBLE) AS amount,
         c.imported, c.company_id, c.contact_id
-    FROM kpi_closings AS c
-    WHERE NOT $by_invoices AND c.outcome = 'won' AND c.happened_at <= $now
+    FROM kpi_won AS c
+    WHERE NOT $by_invoices AND c.happened_at <= $now
     UNION ALL
     SELECT i.id, i.closed_since, i.manager_id, CAST(NULL AS BIGINT), i.pipeline_id, coalesce(nullif(i.source_id, ''), '(none)'),
         CAST(i.amount AS DOUBLE), FALSE, i.company_id, i.contact_id
@@ -44,7 +43,7 @@ SELECT s.id, s.happened_at, s.manager_id, s.placed_in, s.pipeline_id, s.source_i
         WHEN s.contact_id > 0 THEN 2 * s.contact_id + 1 END AS customer_no
 FROM sold AS s
 """,
-    needs=(CLOSINGS, INVOICES_EVER),
+    needs=(WON, INVOICES_EVER),
 )
 
 #: Purchases of every client until ``$now``. ``before_at``, ``next_at``: the purchases of the same client around it.
@@ -66,21 +65,28 @@ WHERE s.customer_no IS NOT NULL AND s.amount > 0
 CLIENT_SALES = Fact(
     "kpi_client_sales",
     """
-WITH told AS (
-    SELECT s.*, p.id IS NOT NULL AS bought, p.before_at,
-        row_number() OVER (PARTITION BY s.customer_no ORDER BY s.happened_at, s.id) AS nth
+WITH recent AS (
+    SELECT s.id, s.happened_at, s.manager_id, s.placed_in, s.pipeline_id, s.source_id, s.customer_no, s.imported
     FROM kpi_sales AS s
-    LEFT JOIN kpi_purchases AS p ON p.id = s.id
+    WHERE s.happened_at >= $since
+), counted AS (
+    SELECT s.id, row_number() OVER (PARTITION BY s.customer_no ORDER BY s.happened_at, s.id) AS nth
+    FROM kpi_sales AS s
+    WHERE s.customer_no IN (SELECT r.customer_no FROM recent AS r WHERE r.customer_no IS NOT NULL)
+), told AS (
+    SELECT r.*, p.id IS NOT NULL AS bought, p.before_at, n.nth
+    FROM recent AS r
+    LEFT JOIN counted AS n ON n.id = r.id
+    LEFT JOIN kpi_purchases AS p ON p.id = r.id
 )
 SELECT t.id, t.happened_at, t.manager_id, t.placed_in, t.pipeline_id, t.source_id, t.customer_no,
-    t.customer_no IS NOT NULL AND t.nth > 1 AS repeated,
+    coalesce(t.nth > 1, FALSE) AS repeated,
     t.bought AND t.before_at IS NULL AND NOT t.imported AS first_ever,
     CASE WHEN t.bought THEN epoch(t.happened_at) - epoch(t.before_at) END AS gap_seconds,
     CASE WHEN t.bought AND epoch(t.happened_at) - epoch(t.before_at) > $active_seconds - 90000
         THEN epoch(t.happened_at AT TIME ZONE $zone) - epoch(t.before_at AT TIME ZONE $zone) > $active_seconds
         ELSE FALSE END AS reactivated
 FROM told AS t
-WHERE t.happened_at >= $since
 """,
     feeds=("purchases",),
     waits_for=("deal_moves", "invoice_moves", "companies"),
@@ -138,19 +144,14 @@ CARED_WINS = Fact(
     f"""
 WITH wins AS (
     SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.company_id, c.contact_id
-    FROM kpi_closings AS c
-    WHERE c.outcome = 'won' AND c.happened_at >= $since AND epoch($now) - epoch(c.happened_at) > {CARE_DAYS * 86_400}
+    FROM kpi_won AS c
+    WHERE c.happened_at >= $since AND epoch($now) - epoch(c.happened_at) > {CARE_DAYS * 86_400}
 ), sides AS (
     SELECT w.id, w.happened_at, 2 AS entity_type_id, w.id AS entity_id FROM wins AS w
     UNION ALL
     SELECT w.id, w.happened_at, 4, w.company_id FROM wins AS w WHERE w.company_id > 0
     UNION ALL
     SELECT w.id, w.happened_at, 3, w.contact_id FROM wins AS w WHERE w.contact_id > 0
-), deeds AS (
-    SELECT a.id, a.owner_type_id, a.owner_id, a.created_at, a.starts_at, {completed("a")} AS done, {KIND} AS kind
-    FROM activities AS a
-    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $since OR a.starts_at >= $since)
 ), talks AS (
     SELECT l.crm_activity_id AS id, min(l.happened_at) AS happened_at
     FROM kpi_call_legs AS l
@@ -158,12 +159,13 @@ WITH wins AS (
     GROUP BY l.crm_activity_id
 ), contacts AS (
     SELECT d.id, d.owner_type_id, d.owner_id, CASE WHEN d.kind = 'meeting' THEN d.starts_at ELSE d.created_at END AS happened_at
-    FROM deeds AS d
-    WHERE d.kind IN ('email', 'chat') OR (d.kind = 'meeting' AND d.done)
+    FROM kpi_deeds AS d
+    WHERE (d.created_at >= $since OR d.starts_at >= $since)
+      AND (d.kind IN ('email', 'chat') OR (d.kind = 'meeting' AND d.done))
     UNION ALL
     SELECT t.id, a.owner_type_id, a.owner_id, t.happened_at
     FROM talks AS t
-    LEFT JOIN activities AS a ON a.portal = $portal AND a.id = t.id AND a.deleted_at IS NULL
+    LEFT JOIN kpi_call_activities AS a ON a.id = t.id AND NOT a.deleted
 ), touches AS (
     SELECT b.entity_type_id, b.entity_id, c.happened_at
     FROM contacts AS c
@@ -185,7 +187,7 @@ LEFT JOIN kept AS k ON k.id = w.id
 """,
     feeds=("deals", "activities"),
     waits_for=("deal_moves", "phone_calls", "contacts", "companies"),
-    needs=(CLOSINGS, CALL_LEGS, CALL_CLIENTS),
+    needs=(WON, DEEDS, CALL_ACTIVITIES, CALL_LEGS, CALL_CLIENTS),
     kind="deal",
     placed=True,
 )

@@ -11,10 +11,9 @@ from typing import Final
 
 import numpy as np
 
-from b24metrics.kpi.facts.activities import KIND
+from b24metrics.kpi.facts.activities import DEEDS
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
 from b24metrics.kpi.facts.calls import CALL_LEGS
-from b24metrics.kpi.facts.past import completed
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import Fact
 from b24metrics.kpi.options import KpiOptions
@@ -29,20 +28,18 @@ ANSWER_DAYS: Final = 3
 #: not, so that it tells how many are; nobody knows of review forms that were not filled in.
 SESSIONS = Fact(
     "kpi_sessions",
-    f"""
+    """
 WITH chats AS (
-    SELECT a.id, coalesce(a.ends_at, a.starts_at, a.created_at) AS happened_at, a.responsible_id AS manager_id,
-        {KIND} AS kind, {completed("a")} AS finished,
-        CASE coalesce(a.result_mark, 0) WHEN 0 THEN NULL WHEN 1 THEN 'negative' WHEN 2 THEN 'positive' ELSE 'neutral' END AS mark
-    FROM activities AS a
-    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL
-      AND (a.provider_id = 'IMOPENLINES_SESSION' OR k.kind IN ('chat', 'review'))
+    SELECT a.id, a.ends_at AS happened_at, a.responsible_id AS manager_id, a.kind, a.done AS finished,
+        CASE a.result_mark WHEN 0 THEN NULL WHEN 1 THEN 'negative' WHEN 2 THEN 'positive' ELSE 'neutral' END AS mark
+    FROM kpi_deeds AS a
+    WHERE a.kind IN ('chat', 'review') AND a.ends_at >= $since
 ), talks AS (
     SELECT l.id, l.happened_at, l.manager_id, l.call_key, l.only_leg, l.connected, l.answered,
         CASE WHEN l.vote BETWEEN 4 AND 5 THEN 'positive' WHEN l.vote = 3 THEN 'neutral'
             WHEN l.vote BETWEEN 1 AND 2 THEN 'negative' END AS mark
     FROM kpi_call_legs AS l
+    WHERE l.happened_at >= $since
 )
 SELECT t.id, t.happened_at, t.manager_id, 'phone' AS channel, 2 * t.call_key AS session_key, t.only_leg, t.mark,
     t.answered AS finished
@@ -52,10 +49,10 @@ UNION ALL
 SELECT c.id, c.happened_at, c.manager_id, CASE c.kind WHEN 'review' THEN 'form' ELSE 'chat' END, 2 * c.id + 1, TRUE, c.mark,
     c.kind = 'chat'
 FROM chats AS c
-WHERE c.kind IN ('chat', 'review') AND (c.finished OR c.mark IS NOT NULL)
+WHERE c.finished OR c.mark IS NOT NULL
 """,
     feeds=("phone_calls", "activities"),
-    needs=(CALL_LEGS,),
+    needs=(CALL_LEGS, DEEDS),
     kind="session",
     kinds="CASE channel WHEN 'phone' THEN 'phone_call' ELSE 'activity' END",
     solo="only_leg",

@@ -63,13 +63,14 @@ CHANCES = View(
     "kpi_chances_of_deals",
     f"""
 WITH said AS (
-    SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.closes_on, d.amount, d.probability, s.won, s.reached,
+    SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.closes_on, d.amount, e.probability, s.won, s.reached,
         g.chance AS configured, s.nth, s.stages,
         CASE WHEN s.reached >= {LEAST_REACHED} THEN 'history'
-            WHEN d.probability IS NOT NULL THEN 'deal'
+            WHEN e.probability IS NOT NULL THEN 'deal'
             WHEN g.chance IS NOT NULL THEN 'settings'
             ELSE 'place' END AS probability_source
     FROM kpi_deals AS d
+    JOIN deals AS e ON e.portal = $portal AND e.id = d.id
     LEFT JOIN kpi_stage_chances AS s ON s.pipeline_id = d.pipeline_id AND s.stage_id = d.stage_id
     LEFT JOIN kpi_chances AS g ON g.stage_id = d.stage_id
     WHERE d.semantics = 'P'

@@ -7,7 +7,7 @@ them or a later one; a deal that was moved to another pipeline is read in both.
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.deals import CLOSINGS, CYCLE_SECONDS, WON
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import Fact, View
 
@@ -53,12 +53,12 @@ SELECT c.entity_type_id, c.id, c.manager_id FROM changes AS c WHERE c.nth = 1 AN
 #: How long four of five wins of t180 took, whole seconds: after that a cohort is mature (catalogue §8.2).
 MATURITY = View(
     "kpi_maturity",
-    """
-SELECT CAST(floor(percentile_cont(0.8) WITHIN GROUP (ORDER BY CAST(c.cycle_seconds AS DOUBLE))) AS BIGINT) AS seconds
-FROM kpi_closings AS c
-WHERE c.outcome = 'won' AND c.cycle_seconds >= 0 AND c.happened_at >= $t180_at AND c.happened_at < $now
+    f"""
+SELECT CAST(floor(percentile_cont(0.8) WITHIN GROUP (ORDER BY CAST({CYCLE_SECONDS} AS DOUBLE))) AS BIGINT) AS seconds
+FROM kpi_won AS c
+WHERE {CYCLE_SECONDS} >= 0 AND c.happened_at >= $t180_at AND c.happened_at < $now
 """,
-    needs=(CLOSINGS,),
+    needs=(WON,),
 )
 
 #: The furthest place that each deal came to, in every pipeline it was in: the deals created since ``$since``, and as far back

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from b24metrics.kpi.facts.activities import KIND
-from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.deals import CLOSINGS, CYCLE_SECONDS, WON
 from b24metrics.kpi.facts.past import completed
 from b24metrics.kpi.facts.view import Fact, working_seconds
 
-_CYCLE_JOINS, _CYCLE_SECONDS = working_seconds("c.created_at", "c.happened_at")
+_WORKING_JOINS, _WORKING_SECONDS = working_seconds("c.created_at", "c.happened_at")
 
 #: Closed deals with how long they took, by the clock on the wall and in the company's working time; without imported deals
 #: and those created closed, and without those whose end precedes their creation.
 CYCLES = Fact(
     "kpi_cycles",
     f"""
-SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome, c.cycle_seconds AS seconds,
-    {_CYCLE_SECONDS} AS working_seconds
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome, {CYCLE_SECONDS} AS seconds,
+    {_WORKING_SECONDS} AS working_seconds
 FROM kpi_closings AS c
-{_CYCLE_JOINS}
-WHERE c.cycle_seconds >= 0
+{_WORKING_JOINS}
+WHERE {CYCLE_SECONDS} >= 0 AND c.happened_at >= $since
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
@@ -37,12 +37,18 @@ WITH lost AS (
     FROM kpi_closings AS c
     WHERE c.outcome = 'lost' AND c.happened_at >= $since
 ), stood AS (
-    SELECT m.owner_id AS id, m.stage_id,
-        row_number() OVER (PARTITION BY m.owner_id ORDER BY m.created_at DESC, m.id DESC) AS back
+    SELECT m.owner_id AS id, m.id AS move_id, m.created_at, m.stage_id
     FROM stage_moves AS m
     JOIN lost AS l ON l.id = m.owner_id
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND coalesce(m.semantics, 'P') = 'P'
       AND m.created_at <= $now
+), latest AS (
+    SELECT s.id, max(s.created_at) AS created_at FROM stood AS s GROUP BY s.id
+), last AS (
+    SELECT s.id, max(s.move_id) AS move_id
+    FROM stood AS s
+    JOIN latest AS l ON l.id = s.id AND l.created_at = s.created_at
+    GROUP BY s.id
 ), field AS (
     SELECT min(l.text) AS name FROM kpi_lists AS l WHERE l.list = 'loss_reason_field'
 )
@@ -57,7 +63,8 @@ CROSS JOIN field AS f
 JOIN deals AS e ON e.portal = $portal AND e.id = l.id
 LEFT JOIN statuses AS s ON s.portal = $portal AND s.entity_type_id = 2 AND s.status_id = l.stage_id
     AND coalesce(s.pipeline_id, 0) = l.pipeline_id
-LEFT JOIN stood AS t ON t.id = l.id AND t.back = 1
+LEFT JOIN last AS x ON x.id = l.id
+LEFT JOIN stood AS t ON t.id = x.id AND t.move_id = x.move_id
 """,
     feeds=("deals",),
     waits_for=("deal_moves", "statuses"),
@@ -72,7 +79,7 @@ PROPOSED = Fact(
     """
 SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, c.outcome
 FROM kpi_closings AS c
-WHERE c.id IN (
+WHERE c.happened_at >= $since AND c.id IN (
     SELECT m.owner_id
     FROM stage_moves AS m
     JOIN kpi_lists AS l ON l.list = 'proposal_stages' AND l.text = m.stage_id
@@ -124,12 +131,12 @@ WON_BY_SOURCE = Fact(
     "kpi_won_by_source",
     """
 SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id AS source, c.amount
-FROM kpi_closings AS c
-WHERE c.outcome = 'won'
+FROM kpi_won AS c
+WHERE c.happened_at >= $since
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
-    needs=(CLOSINGS,),
+    needs=(WON,),
     kind="deal",
     placed=True,
 )

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from b24metrics.kpi.facts.activities import KIND
+from b24metrics.kpi.facts.activities import DEEDS
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
 from b24metrics.kpi.facts.calls import CALL_LEGS, opens_sql
-from b24metrics.kpi.facts.deals import CLOSINGS
-from b24metrics.kpi.facts.past import completed
+from b24metrics.kpi.facts.deals import WON
 from b24metrics.kpi.facts.population import DEALS, LEADS
 from b24metrics.kpi.facts.quotes import QUOTE_STEPS
 from b24metrics.kpi.facts.view import Fact, View
@@ -122,7 +121,7 @@ def _working(columns: Mapping[str, IntArray], calendars: Calendars, _options: Kp
 #: ``arrived_at``: at the step before and at this one (the same where it was not reached, and at the first step).
 PHONE_FUNNEL = Fact(
     "kpi_phone_funnel",
-    f"""
+    """
 WITH qualified AS (
     SELECT f.client_no, min(q.since) AS since
     FROM kpi_first_called AS f
@@ -170,21 +169,16 @@ WITH qualified AS (
     LEFT JOIN (
         SELECT d.client_no, s.happened_at
         FROM kpi_first_called_deals AS d
-        JOIN kpi_closings AS s ON s.id = d.id
-        WHERE s.outcome = 'won'
+        JOIN kpi_won AS s ON s.id = d.id
     ) AS c ON c.client_no = o.client_no AND c.happened_at >= o.offered_at
     GROUP BY o.client_no, o.qualified_at, o.offered_at
-), known AS (
-    SELECT a.id, a.owner_type_id, a.owner_id, a.created_at, a.starts_at, {completed("a")} AS done, {KIND} AS kind
-    FROM activities AS a
-    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL AND (a.created_at >= $since OR a.starts_at >= $since)
-      AND EXISTS (SELECT 1 FROM signed AS s WHERE s.won_at IS NOT NULL)
 ), deeds AS (
     SELECT n.id, n.owner_type_id, n.owner_id,
         CASE n.kind WHEN 'meeting' THEN coalesce(n.starts_at, n.created_at) ELSE n.created_at END AS happened_at
-    FROM known AS n
-    WHERE n.kind IN ('chat', 'email') OR (n.kind = 'meeting' AND n.done)
+    FROM kpi_deeds AS n
+    WHERE (n.created_at >= $since OR n.starts_at >= $since)
+      AND (n.kind IN ('chat', 'email') OR (n.kind = 'meeting' AND n.done))
+      AND EXISTS (SELECT 1 FROM signed AS s WHERE s.won_at IS NOT NULL)
 ), bound AS (
     SELECT d.happened_at, b.entity_type_id, b.entity_id
     FROM deeds AS d
@@ -237,7 +231,7 @@ WHERE s.left_at IS NOT NULL
 """,
     feeds=("phone_calls", "deals"),
     waits_for=("deal_moves", "leads", "quotes", "activities", "contacts", "companies"),
-    needs=(CALL_LEGS, CALL_CLIENTS, FIRST_CALLED, FIRST_CALLED_DEALS, LEADS, CLOSINGS, QUOTE_STEPS),
+    needs=(CALL_LEGS, CALL_CLIENTS, FIRST_CALLED, FIRST_CALLED_DEALS, LEADS, WON, DEEDS, QUOTE_STEPS),
     kind="phone_call",
     refine=Refinement(("left_at", "arrived_at"), ("working_seconds",), _working),
 )

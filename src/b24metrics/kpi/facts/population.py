@@ -12,25 +12,34 @@ from b24metrics.kpi.facts.past import (
 )
 from b24metrics.kpi.facts.view import View
 
-# A burst spans at most two neighbouring stretches of its own length, so one of them holds half of it: only authors with
-# such a stretch are looked at closely, which is nobody on most days.
+# A burst spans at most two neighbouring stretches of its own length, so one of them holds half of it, and so does the span
+# around that one: only authors in such a span are looked at closely, which is nobody on most days.
 _BURSTS = """
-WITH stretches AS (
-    SELECT created_by_id, CAST(floor(epoch(created_at) / ($burst_seconds + 1)) AS BIGINT) AS stretch
+WITH spans AS (
+    SELECT created_by_id, CAST(floor(epoch(created_at) / (16 * ($burst_seconds + 1))) AS BIGINT) AS span
     FROM {table} AS e
     WHERE e.portal = $portal AND e.deleted_at IS NULL AND e.created_by_id IS NOT NULL AND e.created_at IS NOT NULL
       AND {there}
     GROUP BY 1, 2
     HAVING 2 * count(*) >= $burst_records
+), stretches AS (
+    SELECT e.created_by_id, CAST(floor(epoch(e.created_at) / ($burst_seconds + 1)) AS BIGINT) AS stretch
+    FROM {table} AS e
+    JOIN spans AS s ON s.created_by_id = e.created_by_id
+        AND s.span = CAST(floor(epoch(e.created_at) / (16 * ($burst_seconds + 1))) AS BIGINT)
+    WHERE e.portal = $portal AND e.deleted_at IS NULL AND {there}
+    GROUP BY 1, 2
+    HAVING 2 * count(*) >= $burst_records
+), around AS (
+    SELECT DISTINCT s.created_by_id, s.stretch + n.step AS stretch
+    FROM stretches AS s
+    CROSS JOIN (SELECT -1 AS step UNION ALL SELECT 0 UNION ALL SELECT 1) AS n
 ), suspects AS (
     SELECT e.id, e.created_by_id, epoch(e.created_at) AS created_seconds
     FROM {table} AS e
+    JOIN around AS s ON s.created_by_id = e.created_by_id
+        AND s.stretch = CAST(floor(epoch(e.created_at) / ($burst_seconds + 1)) AS BIGINT)
     WHERE e.portal = $portal AND e.deleted_at IS NULL AND {there}
-      AND EXISTS (
-        SELECT 1 FROM stretches AS s
-        WHERE s.created_by_id = e.created_by_id
-          AND CAST(floor(epoch(e.created_at) / ($burst_seconds + 1)) AS BIGINT) BETWEEN s.stretch - 1 AND s.stretch + 1
-      )
 ), begun AS (
     SELECT id, created_by_id, created_seconds,
         count(*) OVER (
@@ -64,13 +73,13 @@ _NO_TEST_DATA = """
 
 DEAL_BURSTS = View("kpi_deal_bursts", _BURSTS.format(table="deals", there=created("e")), feeds=("deals",))
 
-#: F0 of deals (catalogue §2.2) as they were at ``$now``. ``amount``: at the rate of that day.
+#: F0 of deals (catalogue §2.2) as they were at ``$now``, with what most facts read: every column costs all deals there ever
+#: were. ``amount``: at the rate of that day.
 DEALS = View(
     "kpi_deals",
     f"""
 WITH told AS (
-    SELECT e.id, e.title, e.created_by_id, e.modified_by_id, e.created_at, e.modified_at, e.probability, e.lead_id,
-        e.company_id, e.contact_id, e.webform_id, e.source_id, e.originator_id, e.origin_id, e.user_fields,
+    SELECT e.id, e.title, e.created_at, e.lead_id, e.company_id, e.contact_id, e.source_id, e.originator_id, e.origin_id,
         coalesce(CASE WHEN s.id IS NULL THEN e.pipeline_id ELSE coalesce(s.pipeline_id, e.pipeline_id) END, 0) AS pipeline_id,
         CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
         CASE WHEN s.id IS NULL THEN coalesce(e.semantics, 'P') ELSE s.semantics END AS semantics,
@@ -87,10 +96,9 @@ WITH told AS (
     WHERE e.portal = $portal AND e.deleted_at IS NULL AND NOT coalesce(e.is_recurring, FALSE) AND {created("e")}
 )
 SELECT e.id, e.pipeline_id, e.stage_id, e.semantics,
-    e.assigned_by_id AS manager_id, e.created_by_id, e.modified_by_id, e.moved_by_id,
-    e.created_at, e.modified_at, e.moved_at, e.closes_on, e.probability, coalesce(e.lead_id, 0) AS lead_id,
+    e.assigned_by_id AS manager_id, e.moved_by_id, e.created_at, e.moved_at, e.closes_on, coalesce(e.lead_id, 0) AS lead_id,
     coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id,
-    coalesce(e.webform_id, 0) AS webform_id, coalesce(nullif(e.source_id, ''), '(none)') AS source_id,
+    coalesce(nullif(e.source_id, ''), '(none)') AS source_id,
     coalesce(nullif(e.currency_id, ''), $base_currency) AS currency,
     coalesce(e.opportunity, 0) AS native_amount, coalesce(e.opportunity, 0) * r.factor AS amount,
     ({_IMPORTED.format(bursts="kpi_deal_bursts")}) AS imported
@@ -124,7 +132,7 @@ WITH closures AS (
     FROM stage_moves AS m
     JOIN {owners} AS o ON o.id = m.owner_id AND o.semantics = m.semantics
     WHERE m.portal = $portal AND m.entity_type_id = {entity_type_id} AND m.deleted_at IS NULL
-      AND m.semantics IN ('S', 'F') AND {there}
+      AND m.semantics IN ({ends}) AND o.semantics IN ({ends}) AND {there}
     GROUP BY o.id
 ), plain AS (
     SELECT c.id, c.closed_since
@@ -135,7 +143,7 @@ WITH closures AS (
     SELECT o.id, o.semantics
     FROM {owners} AS o
     LEFT JOIN plain AS p ON p.id = o.id
-    WHERE o.semantics IN ('S', 'F') AND p.id IS NULL
+    WHERE o.semantics IN ({ends}) AND p.id IS NULL
 ), moves AS (
     SELECT m.owner_id, m.id, m.created_at, coalesce(m.semantics, 'P') = o.semantics AS same
     FROM stage_moves AS m
@@ -158,9 +166,50 @@ UNION ALL
 SELECT id, closed_since FROM plain
 """
 
-#: Closed deals: since when they have stood in their present semantics without a break; NULL where history ends elsewhere.
-DEAL_STAYS = View(
-    "kpi_deal_stays", _STAYS.format(owners="kpi_deals", entity_type_id=2, there=created("m")), needs=(DEALS,)
+#: Won deals: since when they have stood in their present semantics without a break; NULL where history ends elsewhere.
+WON_STAYS = View(
+    "kpi_won_stays",
+    _STAYS.format(owners="kpi_deals", entity_type_id=2, ends="'S'", there=created("m")),
+    needs=(DEALS,),
+)
+
+#: Lost deals, of all of which there are many, but those whose end lies before ``$since`` and t180 by every sign there is:
+#: nobody asks about these. Those that were created later, and those without a rate, are here too.
+LOST_DEALS = View(
+    "kpi_lost_deals",
+    """
+WITH others AS (
+    SELECT d.id
+    FROM kpi_deals AS d
+    WHERE d.semantics = 'F' AND coalesce(d.moved_at < least($since, $t180_at), TRUE) AND (
+        d.moved_at IS NULL OR d.created_at >= least($since, $t180_at) OR d.amount IS NULL
+        OR (($by_close_date OR d.imported) AND d.closes_on >= CAST(least($since, $t180_at) - INTERVAL '2 day' AS DATE))
+        OR d.id IN (
+            SELECT m.owner_id
+            FROM stage_moves AS m
+            WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.semantics = 'F'
+              AND m.created_at >= least($since, $t180_at)
+        )
+    )
+)
+SELECT d.id, d.semantics, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
+    d.created_at, d.moved_at, d.closes_on, d.company_id, d.contact_id, d.lead_id, d.imported
+FROM kpi_deals AS d
+WHERE d.semantics = 'F' AND d.moved_at >= least($since, $t180_at)
+UNION ALL
+SELECT d.id, d.semantics, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
+    d.created_at, d.moved_at, d.closes_on, d.company_id, d.contact_id, d.lead_id, d.imported
+FROM kpi_deals AS d
+JOIN others AS o ON o.id = d.id
+""",
+    needs=(DEALS,),
+)
+
+#: The same of lost deals.
+LOST_STAYS = View(
+    "kpi_lost_stays",
+    _STAYS.format(owners="kpi_lost_deals", entity_type_id=2, ends="'F'", there=created("m")),
+    needs=(LOST_DEALS,),
 )
 
 LEAD_BURSTS = View("kpi_lead_bursts", _BURSTS.format(table="leads", there=created("e")), feeds=("leads",))
@@ -197,7 +246,9 @@ WHERE {_NO_TEST_DATA}
 )
 
 LEAD_STAYS = View(
-    "kpi_lead_stays", _STAYS.format(owners="kpi_leads", entity_type_id=1, there=created("m")), needs=(LEADS,)
+    "kpi_lead_stays",
+    _STAYS.format(owners="kpi_leads", entity_type_id=1, ends="'S', 'F'", there=created("m")),
+    needs=(LEADS,),
 )
 
 #: New requests: leads, or deals that do not come from a lead (catalogue §7.2 "Population"; §19 "Entered by hand").

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.deals import WON
 from b24metrics.kpi.facts.view import Fact
 
 #: How many products or segments have a series of their own in a window; the rest is ``other``.
@@ -14,13 +14,13 @@ SOLD_UNITS = Fact(
     """
 SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.placed_in, r.quantity,
     coalesce(r.measure_code, $headline_unit) = $headline_unit AS headline
-FROM kpi_closings AS c
+FROM kpi_won AS c
 JOIN product_rows AS r ON r.portal = $portal AND r.owner_type_id = 2 AND r.owner_id = c.id
-WHERE c.outcome = 'won'
+WHERE c.happened_at >= $since
 """,
     feeds=("deals", "product_rows"),
     waits_for=("deal_moves",),
-    needs=(CLOSINGS,),
+    needs=(WON,),
     kind="deal",
     placed=True,
 )
@@ -32,9 +32,9 @@ SOLD_PRODUCTS = Fact(
     f"""
 WITH won AS (
     SELECT w.window_no, c.id, c.manager_id, c.pipeline_id, c.placed_in, c.amount, c.factor
-    FROM kpi_closings AS c
+    FROM kpi_won AS c
     JOIN kpi_windows AS w ON c.happened_at >= w.starts_at AND c.happened_at < w.ends_at
-    WHERE c.outcome = 'won' AND c.amount IS NOT NULL
+    WHERE c.happened_at >= $since AND c.amount IS NOT NULL
 ), lines AS (
     SELECT r.owner_id AS id, coalesce(nullif(r.product_name, ''), '(none)') AS product,
         sum(CAST(r.quantity * r.price AS DECIMAL(24, 8))) AS native_amount
@@ -67,7 +67,7 @@ WHERE v.amount <> coalesce(e.amount, 0)
 """,
     feeds=("deals", "product_rows"),
     waits_for=("deal_moves",),
-    needs=(CLOSINGS,),
+    needs=(WON,),
     kind="deal",
     windowed=True,
     placed=True,
@@ -84,12 +84,12 @@ WITH won AS (
                 WHEN $segment_by = 'industry' THEN f.industry
                 WHEN c.company_id > 0 THEN f.type_id
                 ELSE p.type_id END, ''), '(none)') AS segment
-    FROM kpi_closings AS c
+    FROM kpi_won AS c
     JOIN kpi_windows AS w ON c.happened_at >= w.starts_at AND c.happened_at < w.ends_at
     JOIN deals AS d ON d.portal = $portal AND d.id = c.id
     LEFT JOIN companies AS f ON f.portal = $portal AND f.id = c.company_id
     LEFT JOIN contacts AS p ON p.portal = $portal AND p.id = c.contact_id
-    WHERE c.outcome = 'won' AND c.amount IS NOT NULL
+    WHERE c.happened_at >= $since AND c.amount IS NOT NULL
 ), best AS (
     SELECT v.window_no, v.segment,
         row_number() OVER (PARTITION BY v.window_no ORDER BY sum(v.amount) DESC, v.segment) AS place
@@ -104,7 +104,7 @@ LEFT JOIN best AS b ON b.window_no = v.window_no AND b.segment = v.segment
 """,
     feeds=("deals", "companies"),
     waits_for=("deal_moves",),
-    needs=(CLOSINGS,),
+    needs=(WON,),
     kind="deal",
     windowed=True,
     placed=True,

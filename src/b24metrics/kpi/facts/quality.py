@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from b24metrics.kpi.facts.deals import CLOSINGS
+from b24metrics.kpi.facts.deals import CLOSINGS, WON
 from b24metrics.kpi.facts.leads import FIRST_OWNERS, FIRST_STAGES
 from b24metrics.kpi.facts.past import created
 from b24metrics.kpi.facts.population import BORN_CLOSED, DEALS, LEADS
@@ -248,31 +248,35 @@ WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') I
 RETURN_FLAGS = Fact(
     "kpi_return_flags",
     """
-WITH recent AS (
-    SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.customer
-    FROM kpi_closings AS c
-    WHERE c.outcome = 'won' AND c.customer IS NOT NULL AND c.happened_at >= $since
+WITH signed AS (
+    SELECT c.id, c.happened_at, c.manager_id, c.placed_in,
+        CASE WHEN c.company_id > 0 THEN 2 * c.company_id WHEN c.contact_id > 0 THEN 2 * c.contact_id + 1 END AS customer_no
+    FROM kpi_won AS c
+), recent AS (
+    SELECT s.id, s.happened_at, s.manager_id, s.placed_in, s.customer_no
+    FROM signed AS s
+    WHERE s.customer_no IS NOT NULL AND s.happened_at >= $since
+), known AS (
+    SELECT s.id, s.happened_at, s.customer_no
+    FROM signed AS s
+    WHERE s.customer_no IN (SELECT r.customer_no FROM recent AS r)
 ), begun AS (
-    SELECT c.customer, min(c.happened_at) AS first_at
-    FROM kpi_closings AS c
-    WHERE c.outcome = 'won' AND c.customer IN (SELECT r.customer FROM recent AS r)
-    GROUP BY c.customer
+    SELECT k.customer_no, min(k.happened_at) AS first_at FROM known AS k GROUP BY k.customer_no
 ), firsts AS (
-    SELECT c.customer, min(c.id) AS id
-    FROM kpi_closings AS c
-    JOIN begun AS b ON b.customer = c.customer AND b.first_at = c.happened_at
-    WHERE c.outcome = 'won'
-    GROUP BY c.customer
+    SELECT k.customer_no, min(k.id) AS id
+    FROM known AS k
+    JOIN begun AS b ON b.customer_no = k.customer_no AND b.first_at = k.happened_at
+    GROUP BY k.customer_no
 )
 SELECT r.id, r.happened_at, r.manager_id, r.placed_in,
     (f.id <> r.id) <> coalesce(e.is_return_customer, FALSE) AS wrong
 FROM recent AS r
-JOIN firsts AS f ON f.customer = r.customer
+JOIN firsts AS f ON f.customer_no = r.customer_no
 JOIN deals AS e ON e.portal = $portal AND e.id = r.id
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
-    needs=(CLOSINGS,),
+    needs=(WON,),
     kind="deal",
     placed=True,
 )

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from b24metrics.kpi.facts.activities import KIND
-from b24metrics.kpi.facts.past import completed
-from b24metrics.kpi.facts.population import BORN_CLOSED, DEAL_STAYS, DEALS, LEAD_STAYS, LEADS
+from b24metrics.kpi.facts.activities import CALL_ACTIVITIES, DEEDS
+from b24metrics.kpi.facts.population import BORN_CLOSED, DEALS, LEAD_STAYS, LEADS, LOST_STAYS, WON_STAYS
 from b24metrics.kpi.facts.view import Fact, View
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.refine import FloatArray, IntArray, Refinement
@@ -26,11 +25,14 @@ ASKED_FOR = View(
     """
 WITH candidates AS (
     SELECT 2 AS entity_type_id, d.id, d.created_at, d.manager_id, d.pipeline_id, d.source_id,
-        CASE WHEN d.semantics <> 'P' THEN coalesce(s.closed_since, d.moved_at) END AS closed_at, d.created_by_id,
-        d.modified_by_id, d.moved_by_id, d.modified_at, d.webform_id, d.imported, d.semantics = 'P' AS is_open
+        CASE WHEN d.semantics <> 'P' THEN coalesce(w.closed_since, s.closed_since, d.moved_at) END AS closed_at,
+        e.created_by_id, e.modified_by_id, d.moved_by_id, e.modified_at, coalesce(e.webform_id, 0) AS webform_id, d.imported,
+        d.semantics = 'P' AS is_open
     FROM kpi_deals AS d
-    LEFT JOIN kpi_deal_stays AS s ON s.id = d.id
-    WHERE NOT $classic AND d.lead_id = 0
+    JOIN deals AS e ON e.portal = $portal AND e.id = d.id
+    LEFT JOIN kpi_won_stays AS w ON w.id = d.id
+    LEFT JOIN kpi_lost_stays AS s ON s.id = d.id
+    WHERE NOT $classic AND d.lead_id = 0 AND d.created_at >= least($since, $d30_at)
     UNION ALL
     SELECT 1, l.id, l.created_at, l.manager_id, CAST(NULL AS INTEGER), l.source_id,
         CASE WHEN l.semantics <> 'P' THEN coalesce(l.closed_at, s.closed_since, l.moved_at) END, l.created_by_id,
@@ -39,7 +41,8 @@ WITH candidates AS (
     LEFT JOIN kpi_lead_stays AS s ON s.id = l.id
     WHERE $classic
 )
-SELECT c.*
+SELECT c.entity_type_id, c.id, c.created_at, c.manager_id, c.pipeline_id, c.source_id, c.closed_at, c.modified_by_id,
+    c.moved_by_id, c.modified_at, c.is_open
 FROM candidates AS c
 WHERE c.created_at >= least($since, $d30_at) AND NOT c.imported
   AND NOT EXISTS (
@@ -50,7 +53,7 @@ WHERE c.created_at >= least($since, $d30_at) AND NOT c.imported
     AND c.source_id NOT LIKE '%|%' AND c.webform_id = 0
   ))
 """,
-    needs=(DEALS, DEAL_STAYS, LEADS, LEAD_STAYS, BORN_CLOSED),
+    needs=(DEALS, WON_STAYS, LOST_STAYS, LEADS, LEAD_STAYS, BORN_CLOSED),
 )
 
 #: Who was responsible for a request, and when: ``[from_at, until_at)``, NULL is open. Changes before its creation do not
@@ -88,23 +91,18 @@ WHERE c.id IS NULL
 #: ``contact``: reached for the client. ``reached``: got through, as far as anybody can tell. ``talked``: a conversation.
 TOUCHES = View(
     "kpi_touches",
-    f"""
-WITH deeds AS (
-    SELECT a.id, a.owner_type_id, a.owner_id, a.responsible_id, a.created_at, a.starts_at, {completed("a")} AS done,
-        coalesce(a.direction, 0) AS direction, {KIND} AS kind
-    FROM activities AS a
-    LEFT JOIN kpi_kinds AS k ON k.provider_id = a.provider_id
-    WHERE a.portal = $portal AND a.deleted_at IS NULL
-      AND (a.created_at >= least($since, $d30_at) OR a.starts_at >= least($since, $d30_at))
-), counted AS (
+    """
+WITH counted AS (
     SELECT d.id, d.owner_type_id, d.owner_id, d.responsible_id AS user_id,
         CASE d.kind WHEN 'meeting' THEN d.starts_at ELSE d.created_at END AS touched_at,
         CAST(NULL AS TIMESTAMPTZ) AS touched_until, TRUE AS reached, FALSE AS talked
-    FROM deeds AS d
-    WHERE (d.kind IN ('email', 'chat') AND d.direction = 2 AND coalesce(d.responsible_id, 0) NOT IN (
+    FROM kpi_deeds AS d
+    WHERE (d.created_at >= least($since, $d30_at) OR d.starts_at >= least($since, $d30_at)) AND (
+        (d.kind IN ('email', 'chat') AND d.direction = 2 AND coalesce(d.responsible_id, 0) NOT IN (
             SELECT l.number FROM kpi_lists AS l WHERE l.list = 'bots'
         ))
         OR (d.kind = 'meeting' AND d.done AND d.starts_at < $now)
+    )
 ), calls AS (
     SELECT c.crm_activity_id AS id, c.crm_entity_type_id, c.crm_entity_id, c.user_id, c.started_at AS touched_at,
         c.started_at + coalesce(c.duration_seconds, 0) * INTERVAL '1 second' AS touched_until, c.type_id,
@@ -112,22 +110,28 @@ WITH deeds AS (
     FROM phone_calls AS c
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= least($since, $d30_at) - INTERVAL '1 day' AND c.started_at < $now
+), rung AS (
+    SELECT c.id, c.crm_entity_type_id, c.crm_entity_id, c.user_id, c.touched_at, c.touched_until, c.talked
+    FROM calls AS c
+    WHERE c.type_id IN (1, 4) OR c.talked
 ), made AS (
     SELECT id, user_id, touched_at, touched_until, reached, talked FROM counted
     UNION ALL
-    SELECT id, user_id, touched_at, touched_until, talked, talked FROM calls WHERE type_id IN (1, 4) OR talked
+    SELECT id, user_id, touched_at, touched_until, talked, talked FROM rung WHERE id > 0
 ), linked AS (
     SELECT b.entity_type_id, b.entity_id, m.user_id, m.touched_at, m.touched_until, m.reached, m.talked
     FROM made AS m
     JOIN activity_bindings AS b ON b.portal = $portal AND b.activity_id = m.id
     UNION ALL
-    SELECT a.owner_type_id, a.owner_id, m.user_id, m.touched_at, m.touched_until, m.reached, m.talked
-    FROM made AS m
-    JOIN activities AS a ON a.portal = $portal AND a.id = m.id
+    SELECT c.owner_type_id, c.owner_id, c.user_id, c.touched_at, c.touched_until, c.reached, c.talked FROM counted AS c
+    UNION ALL
+    SELECT a.owner_type_id, a.owner_id, c.user_id, c.touched_at, c.touched_until, c.talked, c.talked
+    FROM rung AS c
+    JOIN kpi_call_activities AS a ON a.id = c.id
     UNION ALL
     SELECT 1, c.crm_entity_id, c.user_id, c.touched_at, c.touched_until, c.talked, c.talked
-    FROM calls AS c
-    WHERE c.crm_entity_type_id = 1 AND (c.type_id IN (1, 4) OR c.talked)
+    FROM rung AS c
+    WHERE c.crm_entity_type_id = 1
 ), moves AS (
     SELECT r.entity_type_id, r.id, m.kind, m.created_at, r.moved_by_id,
         lead(m.id) OVER (PARTITION BY m.owner_id ORDER BY m.created_at, m.id) IS NULL AS is_last
@@ -149,7 +153,7 @@ SELECT r.entity_type_id, r.id, coalesce(r.modified_by_id, 0), r.modified_at, CAS
 FROM kpi_asked_for AS r
 WHERE $edits_react AND r.modified_at > r.created_at + INTERVAL '5 second'
 """,
-    needs=(ASKED_FOR,),
+    needs=(ASKED_FOR, DEEDS, CALL_ACTIVITIES),
 )
 
 #: What became of every request: first own reaction and first own contact that got through, with whose stretch the reaction
