@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from typing import Any, cast
 
@@ -38,10 +39,10 @@ from b24metrics.mirror import schema
 from b24metrics.mirror.observe import completion, dismissal
 from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.phones import client_phone_key, email_key, phone_key
-from b24metrics.mirror.rows import page_of, page_of_columns
+from b24metrics.mirror.rows import page_of_columns
 from b24metrics.mirror.schema import Table
 from b24metrics.portal.dialects import page_request
-from b24metrics.portal.request import Listing, Request
+from b24metrics.portal.request import Listing, Request, Together
 
 Computed = Callable[[Any, datetime], object]
 """A column that is no field: from the entity and the portal's time of the page."""
@@ -172,8 +173,8 @@ class Feed:
         )
 
     @cached_property
-    def _read(self) -> Callable[[Any], tuple[Any, ...]]:
-        return attrgetter(*self._plain)
+    def _read(self) -> tuple[tuple[str, Callable[[Any], object]], ...]:
+        return tuple((name, attrgetter(name)) for name in self._plain)
 
     @property
     def stamped(self) -> bool:
@@ -188,23 +189,23 @@ class Feed:
 
     def page(self, portal: str, records: Sequence[Any], at: datetime) -> pa.Table:
         """Records as rows of the feed's table; ``at``: the portal's time when they were read."""
-        columns = dict(zip(self._plain, zip(*map(self._read, records), strict=True), strict=True)) if records else {}
-        for name in self._plain if not records else ():
-            columns[name] = ()
+        fields = {name: list(map(read, records)) for name, read in self._read}
         made = {name: [make(one, at) for one in records] for name, make in self.computed.items()}
         # What is listed is not deleted: the tombstone of a record that came back is lifted.
         tail = {"deleted_at": None} if self.table.tombstone else {}
-        return page_of_columns(self.table, {**columns, **made}, len(records), portal=portal, **tail)
+        return page_of_columns(self.table, {**fields, **made}, len(records), portal=portal, **tail)
 
     def part_pages(self, portal: str, records: Sequence[Any]) -> list[tuple[Part, pa.Array, pa.Table]]:
         """For each part: the ids of the records that say what belongs to them, and the rows that do."""
         pages = []
         for part in self.parts:
             said = {one.id: rows for one in records if (rows := part.rows(one)) is not None}
-            always = (portal, *part.within.values())
-            rows = [(*always, owner, *row) for owner, found in said.items() for row in found]
-            names = ("portal", *part.within, part.owner, *part.names)
-            pages.append((part, pa.array(said, pa.int64()), page_of(part.table, names, rows)))
+            found = {owner: tuple(rows) for owner, rows in said.items()}
+            owners = [owner for owner, rows in found.items() for _ in rows]
+            columns = list(zip(*chain.from_iterable(found.values()), strict=True)) or [()] * len(part.names)
+            named = {part.owner: owners, **dict(zip(part.names, columns, strict=True))}
+            rows = page_of_columns(part.table, named, len(owners), portal=portal, **part.within)
+            pages.append((part, pa.array(found, pa.int64()), rows))
         return pages
 
 
@@ -218,15 +219,23 @@ class Unread:
 
 def tolerant(listing: Listing[Any]) -> Listing[Any]:
     """The same listing; what cannot be read comes as Unread."""
-    read = listing.decode
+    return replace(listing, decode=_Tolerant(listing.decode))
 
-    def decode(row: Mapping[str, Any]) -> object:
+
+@dataclass(frozen=True, slots=True)
+class _Tolerant:
+    """A decoder that does not raise."""
+
+    read: Callable[[Any], object]
+
+    def __call__(self, row: Any) -> object:
         try:
-            return read(row)
+            return self.read(row)
         except UnreadableRow as error:
             return Unread("?" if error.record_id is None else str(error.record_id), str(error))
 
-    return replace(listing, decode=decode)
+    def together(self, rows: Sequence[Any]) -> Sequence[object] | None:
+        return self.read.together(rows) if isinstance(self.read, Together) else None
 
 
 def user_fields(record: Any, _at: datetime) -> str | None:
