@@ -464,6 +464,19 @@ def test_what_was_forgiven_is_looked_for_with_a_small_request(clock: HandClock) 
     assert 0 == subject.delay({"crm.deal.list": 5}, lane=Lane.BACKFILL)
 
 
+@pytest.mark.parametrize("sizes", [(5, 50, 51), (1, 23, 47), (11, 47, 51)])
+def test_reservations_given_back_leave_no_work_under_way(clock: HandClock, sizes: tuple[int, ...]) -> None:
+    """What rounding leaves of their sum does not hold up the look at what was forgiven."""
+    subject = gate(clock)
+    used = Timing(clock.now(), 0.8, 0.8, operating=406.0, reset_at=clock.now() + 550)
+    subject.settled(subject.reserve({"crm.deal.list": 508}), {"crm.deal.list": [used] * 508})
+    for ticket in [subject.reserve({"crm.deal.list": size}) for size in sizes]:
+        subject.settled(ticket, {"crm.deal.list": [used]})
+    clock.move(552)
+
+    assert isinstance(subject.admit({"crm.deal.list": 5}, batched=True, lane=Lane.BACKFILL), Ticket)
+
+
 def test_a_window_of_another_length_is_kept(clock: HandClock) -> None:
     """What a portal forgets after a minute instead of ten is waited for a minute, whether it says so or not."""
     plan = replace(STANDARD, operating=48.0, window=60.0)

@@ -24,6 +24,7 @@ BATCH = "batch"
 
 _BUCKETS = 10  # the portal forgets a window by tenths: minutes, as a rule
 _ALMOST = 0.95  # of a limit, up to which a look at what was forgiven may go: not all of a minute's use is forgiven
+_NOTHING = 1e-6  # seconds
 _POLL = 0.5  # seconds until we look again when work under way stands in the way
 _LEARNED_FOR = 3600.0  # seconds for which a limit that only refusals tell is believed
 _UNKNOWN_COST = 1.5  # seconds per command until the first answer: thirty commands in the first batch, not fifty
@@ -211,7 +212,9 @@ class OperatingBook:
     def release(self, costs: Mapping[str, float]) -> None:
         for name, cost in costs.items():
             account = self.account(name)
-            account.under_way = max(0.0, account.under_way - cost)
+            left = account.under_way - cost
+            # What rounding leaves of a sum is no work: as long as any is under way, no look at what was forgiven may go.
+            account.under_way = left if left > _NOTHING else 0.0
 
     def spent(self, now: float, sent_at: float, timings: Mapping[str, Sequence[Timing]], outer: Timing | None) -> None:
         """Book what calls have cost. ``outer``: the timing of the batch around them, if there was one."""
