@@ -371,6 +371,9 @@ class Discipline(Ground):
         self.tell("unanswered_assigned_to_absent_count", absent, count)
 
     def _is_absent(self, user: int | None) -> bool:
+        """Left open: nobody is not absent (another reading: on days off nobody is)."""
+        if user is None:
+            return False
         if self.is_gone(user):
             return True
         today = self.instant(datetime(self.now.year, self.now.month, self.now.day))

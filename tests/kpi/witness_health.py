@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from b24metrics.mirror import schema
-from tests.kpi.witness_ground import Ground, Told
+from tests.kpi.witness_ground import Ground, Told, seconds
 
 
 class Health(Ground):
@@ -13,13 +13,13 @@ class Health(Ground):
         for row in self.rows(schema.FEED_STATE):
             name = row["feed"]
             if row["synced_at"] is not None:
-                lag = (self.now - row["synced_at"]).total_seconds()
+                lag = seconds(self.now) - seconds(row["synced_at"])
                 self.found["sync_lag_seconds", "T", (("entity", name),), "now"] = Told(lag)
             up = row["error"] is None and row["synced_at"] is not None
             self.found["source_up", "T", (("source", name),), "now"] = Told(int(up))
         compared = [row["reconciled_at"] for row in self.rows(schema.FEED_STATE) if row["reconciled_at"]]
         self.found["last_full_reconcile_seconds", "T", (), "now"] = Told(
-            (self.now - min(compared)).total_seconds() if compared else None, len(compared)
+            seconds(self.now) - min(map(seconds, compared)) if compared else None, len(compared)
         )
         opens = self.OFFICE.get(self.now.weekday())
         works = opens is not None and opens[0] <= self.now.hour < opens[1]
