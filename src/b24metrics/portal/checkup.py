@@ -22,12 +22,9 @@ SCOPES: tuple[str, ...] = (
     "user_brief",
     "department",
     "calendar",
-    "timeman",
     "task",
-    "imopenlines",
-    "im",
 )
-"""What this product needs at most; a wider scope of the same family will do."""
+"""What this product needs unless it is told to leave something out; a wider scope of the same family will do."""
 
 _WIDER: Mapping[str, frozenset[str]] = {
     "user_brief": frozenset({"user", "user_basic"}),
