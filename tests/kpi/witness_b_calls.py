@@ -81,10 +81,10 @@ class Telephony(Firm):
     def calls(self) -> list[Call]:
         found: dict[object, list[Row]] = defaultdict(list)
         for leg in self.rows(schema.PHONE_CALLS):
-            if leg["category"] in {"external", "", None} and leg["type_id"] in {1, 2, 3, 4} and leg["started_at"]:
+            there = leg["started_at"] and leg["started_at"] < self.now  # a leg that is yet to ring is none
+            if there and leg["category"] in {"external", "", None} and leg["type_id"] in {1, 2, 3, 4}:
                 found[leg["call_id"] or ("a leg alone", leg["id"])].append(leg)
-        calls = [Call(key, sorted(legs, key=lambda leg: (leg["started_at"], leg["id"]))) for key, legs in found.items()]
-        return [call for call in calls if call.start < self.now]
+        return [Call(key, sorted(legs, key=lambda leg: (leg["started_at"], leg["id"]))) for key, legs in found.items()]
 
     def legs(self, calls: Iterable[Call]) -> list[Thing]:
         """Every leg with the start of its call."""

@@ -407,7 +407,8 @@ class Firm:
                     if grain == "O×P":
                         for p in pipelines:
                             yield labels(department_id=d, pipeline_id=p), [t for t in own if p in t.pipelines], "always"
-                        none = [thing for thing in own if not thing.pipelines]
+                        # Parts of a sum: a move that happened in a pipeline that does not count is one of them.
+                        none = [thing for thing in own if not set(thing.pipelines) & set(pipelines)]
                         yield labels(department_id=d, pipeline_id="(none)"), none, "records"
             case "P":
                 for p in pipelines:
