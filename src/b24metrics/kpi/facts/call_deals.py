@@ -6,7 +6,7 @@ client that has it. Deals of anybody count, the scope looks at calls.
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql, opens_sql
+from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql, passed_sql
 from b24metrics.kpi.facts.deals import CLOSINGS, CUSTOMER, WON
 from b24metrics.kpi.facts.view import Fact, View
 
@@ -131,13 +131,19 @@ WITH closed AS (
     WHERE c.happened_at >= $since
 ), reach AS (
     SELECT min(c.created_at) AS since FROM closed AS c
-), dials AS (
-    SELECT coalesce(nullif(p.call_id, ''), '?' || CAST(p.id AS VARCHAR)) AS call_id, p.started_at, p.crm_activity_id,
-        p.crm_entity_type_id, p.crm_entity_id
+), outgoing AS (
+    SELECT p.id, p.call_id, p.started_at, p.crm_activity_id, p.crm_entity_type_id, p.crm_entity_id
     FROM phone_calls AS p
     WHERE p.portal = $portal AND p.deleted_at IS NULL AND coalesce(p.category, '') IN ('', 'external')
       AND p.type_id IN (1, 4) AND p.started_at < $now AND p.started_at >= (SELECT r.since FROM reach AS r)
-      AND {opens_sql("p")}
+), passed AS (
+    {passed_sql("outgoing")}
+), dials AS (
+    SELECT coalesce(nullif(o.call_id, ''), '?' || CAST(o.id AS VARCHAR)) AS call_id, o.started_at, o.crm_activity_id,
+        o.crm_entity_type_id, o.crm_entity_id
+    FROM outgoing AS o
+    LEFT JOIN passed AS p ON p.id = o.id
+    WHERE p.id IS NULL
 ), bound AS (
     SELECT c.id AS deal_id, b.activity_id
     FROM closed AS c

@@ -34,13 +34,14 @@ WITH legs AS (
     FROM phone_calls AS c
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= {since} - INTERVAL '2 day' AND c.started_at < $now
+), several AS (
+    SELECT l.call_id FROM legs AS l WHERE l.call_id IS NOT NULL GROUP BY l.call_id HAVING count(*) > 1
 ), shared AS (
     SELECT l.call_id, min(l.started_at) AS started_at, bool_or(l.connected) AS answered,
         bool_or(l.crm_entity_id > 0) AS has_client, min(l.phone_key) AS phone_key
     FROM legs AS l
-    WHERE l.call_id IS NOT NULL
+    JOIN several AS s ON s.call_id = l.call_id
     GROUP BY l.call_id
-    HAVING count(*) > 1
 ), opened AS (
     SELECT s.call_id, min(l.id) AS id
     FROM shared AS s
@@ -62,18 +63,19 @@ LEFT JOIN heads AS h ON h.call_id = l.call_id
 """
 
 
-def opens_sql(leg: str) -> str:
-    """Whether an outgoing leg makes its call a dial: a call that came in stays one, however it was passed on.
+def passed_sql(legs: str) -> str:
+    """SELECT of the outgoing legs that make no dial: their call came in, and stays one that did, however it was passed on.
 
     Args:
-        leg: alias of a row of ``phone_calls``.
+        legs: name of a table with ``id``, ``call_id`` and ``started_at`` of outgoing legs.
     """
-    return f"""NOT EXISTS (
-        SELECT 1 FROM phone_calls AS e
-        WHERE e.portal = $portal AND e.call_id = {leg}.call_id AND e.call_id <> '' AND e.deleted_at IS NULL
-          AND coalesce(e.category, '') IN ('', 'external') AND e.type_id IN (2, 3)
-          AND (e.started_at < {leg}.started_at OR (e.started_at = {leg}.started_at AND e.id < {leg}.id))
-    )"""
+    return f"""
+SELECT DISTINCT l.id
+FROM {legs} AS l
+JOIN phone_calls AS e ON e.portal = $portal AND e.call_id = l.call_id AND e.call_id <> '' AND e.deleted_at IS NULL
+    AND coalesce(e.category, '') IN ('', 'external') AND e.type_id IN (2, 3)
+WHERE e.started_at < l.started_at OR (e.started_at = l.started_at AND e.id < l.id)
+"""
 
 
 #: Legs of calls. ``duration_seconds``, ``connected``, ``recorded`` … are the leg's; ``outgoing``, ``answered``,
@@ -95,6 +97,7 @@ SELECT l.id, l.happened_at, l.manager_id, l.line, l.call_key, l.only_leg, l.outg
     coalesce(l.line, '') NOT IN (SELECT u.text FROM kpi_lists AS u WHERE u.list = 'unrecorded_lines') AS recordable,
     l.recorded, l.transcribed
 FROM kpi_call_legs AS l
+WHERE l.happened_at >= $since
 """,
     feeds=("phone_calls",),
     needs=(CALL_LEGS,),

@@ -99,6 +99,7 @@ SELECT a.entity_id AS id, a.changed_at AS happened_at, a.from_id AS manager_id
 FROM assignments AS a
 JOIN kpi_deals AS d ON d.id = a.entity_id
 WHERE a.portal = $portal AND a.entity_type_id = 2 AND coalesce(a.from_id, 0) <> coalesce(a.to_id, 0)
+  AND a.changed_at >= $since
 """,
     feeds=("deals", ASSIGNMENTS),
     needs=(DEALS,),

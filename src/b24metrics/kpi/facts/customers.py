@@ -25,7 +25,8 @@ SALES = View(
     "kpi_sales",
     """
 WITH sold AS (
-    SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id, CAST(c.amount AS DOUBLE) AS amount,
+    SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.source_id,
+        CASE WHEN c.factor = 1 THEN CAST(c.native_amount AS DOUBLE) ELSE CAST(c.amount AS DOUBLE) END AS amount,
         c.imported, c.company_id, c.contact_id
     FROM kpi_won AS c
     WHERE NOT $by_invoices AND c.happened_at <= $now

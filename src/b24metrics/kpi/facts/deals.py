@@ -15,7 +15,7 @@ from b24metrics.kpi.facts.view import Fact, View
 #: written down tell whose the deal was and what its currency was worth.
 _CLOSED = """
 WITH dated AS (
-    SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount, d.created_at,
+    SELECT d.id, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.created_at,
         d.imported, d.company_id, d.contact_id, d.lead_id, d.created_closed, d.closed_since, d.seen_since, d.seen_until,
         CASE WHEN $by_close_date OR (d.imported AND d.created_closed) THEN coalesce(d.close_date_at, d.closed_since)
             ELSE d.closed_since END AS happened_at
@@ -32,7 +32,7 @@ WITH dated AS (
         WHERE d.semantics = '{semantics}'
     ) AS d
 ), frozen AS (
-    SELECT d.id, d.happened_at, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
+    SELECT d.id, d.happened_at, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount,
         d.created_at, d.created_closed, d.imported, d.company_id, d.contact_id, d.lead_id, d.closed_since,
         z.deal_id IS NOT NULL AS observed, z.manager_id AS frozen_manager_id, z.department_id AS placed_in,
         CASE WHEN coalesce(z.currency_id, d.currency) = d.currency THEN f.factor END AS factor
@@ -55,7 +55,7 @@ WITH dated AS (
 )
 SELECT d.id, d.happened_at, coalesce(d.frozen_manager_id, h.manager_id, d.manager_id) AS manager_id,
     d.placed_in, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount,
-    coalesce(d.native_amount * coalesce(d.factor, q.factor), d.amount) AS amount,
+    d.native_amount * coalesce(d.factor, q.factor, r.factor) AS amount,
     coalesce(d.factor, q.factor, r.factor) AS factor,
     d.created_at, d.created_closed, d.imported, d.company_id, d.contact_id, d.lead_id
 FROM frozen AS d
@@ -92,20 +92,22 @@ CYCLE_SECONDS: Final = (
 CUSTOMER: Final = """CASE WHEN c.company_id > 0 THEN 'company ' || CAST(c.company_id AS VARCHAR)
         WHEN c.contact_id > 0 THEN 'contact ' || CAST(c.contact_id AS VARCHAR) END"""
 
-#: Won and lost deals that were closed or created since ``$since``, in t180 at least, and those that have no rate today.
+#: Won and lost deals, all that were closed or created since ``$since`` and those closed in t180.
 CLOSINGS = View(
     "kpi_closings",
     """
-SELECT c.*, 'won' AS outcome
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.stage_id, c.source_id, c.currency, c.native_amount,
+    c.amount, c.factor, c.created_at, c.created_closed, c.imported, c.company_id, c.contact_id, 'won' AS outcome
 FROM kpi_won AS c
 WHERE c.happened_at >= least($since, $t180_at) OR c.created_at >= $since
-    OR c.id IN (SELECT d.id FROM kpi_deals AS d WHERE d.amount IS NULL AND d.semantics = 'S')
 UNION ALL
-SELECT c.*, 'lost' FROM kpi_lost AS c
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.stage_id, c.source_id, c.currency, c.native_amount,
+    c.amount, c.factor, c.created_at, c.created_closed, c.imported, c.company_id, c.contact_id, 'lost'
+FROM kpi_lost AS c
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
-    needs=(DEALS, WON, LOST),
+    needs=(WON, LOST),
 )
 
 #: Won and lost deals.

@@ -94,31 +94,35 @@ WITH noted AS (
     WHERE k.outgoing AND k.answered AND k.happened_at >= $since
 ), clients AS (
     SELECT DISTINCT d.entity_type_id, d.entity_id FROM dials AS d
+), moved AS (
+    SELECT d.id, d.company_id, d.contact_id, d.lead_id
+    FROM kpi_deals AS d
+    WHERE d.id IN (
+        SELECT m.owner_id
+        FROM stage_moves AS m
+        WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at > $since
+          AND m.created_at < $now
+    )
 ), offers AS (
     SELECT c.entity_type_id, c.entity_id, d.id
     FROM clients AS c
-    JOIN kpi_deals AS d ON d.company_id = c.entity_id
+    JOIN moved AS d ON d.company_id = c.entity_id
     WHERE c.entity_type_id = 4
     UNION ALL
     SELECT c.entity_type_id, c.entity_id, d.id
     FROM clients AS c
-    JOIN kpi_deals AS d ON d.contact_id = c.entity_id
+    JOIN moved AS d ON d.contact_id = c.entity_id
     WHERE c.entity_type_id = 3
     UNION ALL
     SELECT c.entity_type_id, c.entity_id, d.id
     FROM clients AS c
-    JOIN kpi_deals AS d ON d.lead_id = c.entity_id
+    JOIN moved AS d ON d.lead_id = c.entity_id
     WHERE c.entity_type_id = 1
-), moved AS (
-    SELECT DISTINCT m.owner_id
-    FROM stage_moves AS m
-    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at > $since
-      AND m.created_at < $now AND m.owner_id IN (SELECT o.id FROM offers AS o)
 ), ranked AS (
     SELECT m.id, m.owner_id, m.kind, m.created_at, coalesce(m.pipeline_id, 0) AS pipeline_id,
         coalesce(m.semantics, s.semantics, 'P') AS semantics, s.sort
     FROM stage_moves AS m
-    JOIN moved AS o ON o.owner_id = m.owner_id
+    JOIN (SELECT DISTINCT o.id FROM offers AS o) AS o ON o.id = m.owner_id
     LEFT JOIN statuses AS s ON s.portal = $portal AND s.entity_type_id = 2 AND s.status_id = m.stage_id
         AND coalesce(s.pipeline_id, 0) = coalesce(m.pipeline_id, 0)
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at < $now

@@ -63,12 +63,12 @@ WHERE {CYCLE_SECONDS} >= 0 AND c.happened_at >= $t180_at AND c.happened_at < $no
 
 #: The furthest place that each deal came to, in every pipeline it was in: the deals created since ``$since``, and as far back
 #: as the baseline of a mature cohort reaches. ``left``: the deal is in another pipeline now. ``stands``: the place where it
-#: stands now; NULL for lost deals.
+#: stands now; NULL for lost deals. ``manager_id``: who was responsible when the deal was created.
 PATHS = View(
     "kpi_paths",
     """
 WITH cohort AS (
-    SELECT d.id, d.pipeline_id, d.stage_id, d.semantics
+    SELECT d.id, d.pipeline_id, d.stage_id, d.semantics, d.created_at, d.manager_id
     FROM kpi_deals AS d
     WHERE d.created_at >= least($since, CAST($now AS TIMESTAMPTZ) - (
         SELECT coalesce(max(t.seconds), 0) + 86400 * 272 FROM kpi_maturity AS t
@@ -92,11 +92,12 @@ WITH cohort AS (
     FROM visited AS v
     FULL JOIN standing AS s ON s.id = v.id AND s.pipeline_id = v.pipeline_id
 )
-SELECT r.id, r.pipeline_id, r.far, r.stands, r.pipeline_id <> c.pipeline_id AS moved_away
+SELECT r.id, c.created_at, coalesce(h.manager_id, c.manager_id) AS manager_id, r.pipeline_id, r.far, r.stands, r.pipeline_id <> c.pipeline_id AS moved_away
 FROM reached AS r
 JOIN cohort AS c ON c.id = r.id
+LEFT JOIN kpi_first_hands AS h ON h.entity_type_id = 2 AND h.id = r.id
 """,
-    needs=(DEALS, STEPS, MATURITY),
+    needs=(DEALS, FIRST_HANDS, STEPS, MATURITY),
 )
 
 #: First and last time at which a deal of the cohorts since ``$since`` physically stood at a stage, success included.
@@ -164,8 +165,7 @@ WHERE d.created_at >= $since
 FUNNEL = Fact(
     "kpi_funnel",
     """
-SELECT p.id, d.created_at AS happened_at, coalesce(h.manager_id, d.manager_id) AS manager_id, p.pipeline_id, s.stage_id,
-    s.stage_id AS stage, d.source_id,
+SELECT p.id, p.created_at AS happened_at, p.manager_id, p.pipeline_id, s.stage_id, s.stage_id AS stage, d.source_id,
     s.next_position IS NOT NULL AND NOT (p.moved_away AND p.far < s.next_position) AS counted,
     coalesce(p.far >= s.next_position, FALSE) AS passed,
     v.id IS NOT NULL OR s.success OR coalesce(p.stands = s.position, FALSE) AS visited,
@@ -176,17 +176,16 @@ SELECT p.id, d.created_at AS happened_at, coalesce(h.manager_id, d.manager_id) A
     NOT p.moved_away AND CASE WHEN e.id IS NULL THEN d.native_amount ELSE e.native_amount END > 0 AS priced,
     CASE WHEN e.id IS NULL THEN CASE WHEN k.id IS NULL THEN d.amount ELSE k.amount END ELSE e.amount END AS amount
 FROM kpi_paths AS p
-JOIN kpi_deals AS d ON d.id = p.id
+JOIN kpi_deals AS d ON d.id = p.id AND d.created_at >= $since
 LEFT JOIN kpi_closings AS k ON k.id = p.id
 JOIN kpi_steps AS s ON s.pipeline_id = p.pipeline_id AND s.is_step AND s.position <= p.far
-LEFT JOIN kpi_first_hands AS h ON h.entity_type_id = 2 AND h.id = p.id
 LEFT JOIN kpi_visits AS v ON v.id = p.id AND v.pipeline_id = s.pipeline_id AND v.position = s.position
 LEFT JOIN kpi_visits AS n ON n.id = p.id AND n.pipeline_id = s.pipeline_id AND n.position = s.next_position
 LEFT JOIN kpi_entry_amounts AS e ON e.id = p.id AND e.pipeline_id = s.pipeline_id AND e.position = s.position
-WHERE d.created_at >= $since
+WHERE p.created_at >= $since
 """,
     feeds=("deals", "deal_moves", "statuses"),
-    needs=(PATHS, DEALS, STEPS, VISITS, FIRST_HANDS, ENTRY_AMOUNTS, CLOSINGS),
+    needs=(PATHS, DEALS, STEPS, VISITS, ENTRY_AMOUNTS, CLOSINGS),
     kind="deal",
 )
 
@@ -206,17 +205,14 @@ WITH cohorts AS (
     FROM kpi_windows AS w
     JOIN kpi_maturity AS t ON t.seconds IS NOT NULL
 )
-SELECT c.window_no, p.id, coalesce(h.manager_id, d.manager_id) AS manager_id, p.pipeline_id,
-    s.stage_id AS stage, c.before, p.far >= s.next_position AS passed
+SELECT c.window_no, p.id, p.manager_id, p.pipeline_id, s.stage_id AS stage, c.before, p.far >= s.next_position AS passed
 FROM cohorts AS c
-JOIN kpi_deals AS d ON d.created_at >= c.starts_at AND d.created_at < c.ends_at
-JOIN kpi_paths AS p ON p.id = d.id
+JOIN kpi_paths AS p ON p.created_at >= c.starts_at AND p.created_at < c.ends_at
 JOIN kpi_steps AS s ON s.pipeline_id = p.pipeline_id AND s.is_step AND s.position <= p.far AND s.next_position IS NOT NULL
-LEFT JOIN kpi_first_hands AS h ON h.entity_type_id = 2 AND h.id = p.id
 WHERE NOT (p.moved_away AND p.far < s.next_position)
 """,
     feeds=("deals", "deal_moves", "statuses"),
-    needs=(DEALS, PATHS, STEPS, MATURITY, FIRST_HANDS),
+    needs=(PATHS, STEPS, MATURITY),
     kind="deal",
     windowed=True,
 )

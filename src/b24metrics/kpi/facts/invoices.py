@@ -39,7 +39,7 @@ _INVOICES = """
 WITH standing AS (
     SELECT e.id, e.assigned_by_id AS manager_id, CASE WHEN d.id IS NOT NULL THEN coalesce(d.pipeline_id, 0) END AS pipeline_id,
         coalesce(nullif(e.currency_id, ''), $base_currency) AS currency, coalesce(e.opportunity, 0) AS native_amount,
-        coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id, d.source_id, e.created_at, e.begins_on, e.due_on, CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
+        {client_of} e.created_at, e.begins_on, e.due_on, CASE WHEN s.id IS NULL THEN e.stage_id ELSE s.stage_id END AS stage_id,
         s.semantics AS semantics_then, CASE WHEN s.id IS NULL THEN e.moved_at ELSE s.moved_at END AS moved_at
     FROM invoices AS e
     LEFT JOIN deals AS d ON d.portal = $portal AND d.id = e.deal_id AND d.deleted_at IS NULL
@@ -81,7 +81,7 @@ WITH standing AS (
     LEFT JOIN kpi_days AS y ON y.on_date = i.begins_on
 )
 SELECT i.id, i.manager_id, i.pipeline_id, i.currency, i.semantics, i.is_draft, i.issued_at, i.issued_on, i.due_on,
-    i.closed_since, i.company_id, i.contact_id, i.source_id, i.native_amount,
+    i.closed_since, {client} i.native_amount,
     i.native_amount * coalesce(CASE WHEN i.semantics = 'S' THEN f.factor END, r.factor) AS amount
 FROM dated AS i
 LEFT JOIN kpi_rates AS r ON r.currency_id = i.currency
@@ -97,14 +97,19 @@ _RECENT = """e.moved_at >= $since OR e.moved_at IS NULL OR e.created_at >= $sinc
 #: Invoices as they are at ``$now``: those that are open, and those to which something happened since ``$since``. ``closed_since``: since when they have been paid or cancelled, without a break.
 INVOICES = View(
     "kpi_invoices",
-    _INVOICES.format(there=created("e"), which=_RECENT),
+    _INVOICES.format(there=created("e"), which=_RECENT, client_of="", client=""),
     needs=(INVOICE_STAGES, INVOICE_STAGES_THEN),
 )
 
-#: All of them, where purchases are paid invoices.
+#: All of them with their clients, where purchases are paid invoices.
 INVOICES_EVER = View(
     "kpi_invoices_ever",
-    _INVOICES.format(there=created("e"), which="$by_invoices"),
+    _INVOICES.format(
+        there=created("e"),
+        which="$by_invoices",
+        client_of="coalesce(e.company_id, 0) AS company_id, coalesce(e.contact_id, 0) AS contact_id, d.source_id,",
+        client="i.company_id, i.contact_id, i.source_id,",
+    ),
     needs=(INVOICE_STAGES, INVOICE_STAGES_THEN),
 )
 
@@ -148,7 +153,7 @@ SELECT i.id, i.issued_at AS happened_at, i.manager_id, i.pipeline_id, i.currency
     ) AS BIGINT) AS lag_seconds
 FROM kpi_invoices AS i
 LEFT JOIN paid AS p ON p.id = i.id
-WHERE NOT i.is_draft AND i.semantics <> 'F'
+WHERE NOT i.is_draft AND i.semantics <> 'F' AND i.issued_at >= $since
 """,
     feeds=("invoices",),
     waits_for=("deals", "invoice_moves", "payments"),

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from b24metrics.kpi.facts.activities import DEEDS
 from b24metrics.kpi.facts.call_deals import CALL_CLIENTS
-from b24metrics.kpi.facts.calls import CALL_LEGS, opens_sql
+from b24metrics.kpi.facts.calls import CALL_LEGS, passed_sql
 from b24metrics.kpi.facts.deals import WON
 from b24metrics.kpi.facts.population import DEALS, LEADS
 from b24metrics.kpi.facts.quotes import QUOTE_STEPS
@@ -33,22 +33,27 @@ WITH dialled AS (
     FROM kpi_call_clients AS k
     WHERE k.outgoing AND k.happened_at >= $since
     GROUP BY k.entity_type_id, k.entity_id
-), known AS (
-    SELECT d.entity_type_id, d.entity_id
+), earlier AS (
+    SELECT d.entity_type_id, d.entity_id, c.id, c.call_id, c.started_at
     FROM dialled AS d
     JOIN phone_calls AS c ON c.crm_entity_id = d.entity_id AND c.crm_entity_type_id = d.entity_type_id
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 4) AND c.started_at < $since
-      AND {opens_sql("c")}
-    UNION
-    SELECT d.entity_type_id, d.entity_id
+    UNION ALL
+    SELECT d.entity_type_id, d.entity_id, c.id, c.call_id, c.started_at
     FROM dialled AS d
     JOIN client_keys AS n ON n.portal = $portal AND n.kind = 'phone' AND n.entity_type_id = d.entity_type_id
         AND n.entity_id = d.entity_id
     JOIN phone_calls AS c ON c.phone_key = n.key
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
       AND c.type_id IN (1, 4) AND c.started_at < $since AND coalesce(c.crm_entity_id, 0) = 0
-      AND {opens_sql("c")}
+), passed AS (
+    {passed_sql("earlier")}
+), known AS (
+    SELECT DISTINCT e.entity_type_id, e.entity_id
+    FROM earlier AS e
+    LEFT JOIN passed AS p ON p.id = e.id
+    WHERE p.id IS NULL
 ), fresh AS (
     SELECT d.entity_type_id, d.entity_id, d.dialled_at
     FROM dialled AS d

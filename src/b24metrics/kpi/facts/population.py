@@ -173,36 +173,42 @@ WON_STAYS = View(
     needs=(DEALS,),
 )
 
+# Lost deals that did not move since the windows began, but were closed or created in them by another sign.
+_LOST_OTHERS = View(
+    "kpi_lost_others",
+    """
+SELECT d.id
+FROM kpi_deals AS d
+WHERE d.semantics = 'F' AND coalesce(d.moved_at < least($since, $t180_at), TRUE) AND (
+    d.moved_at IS NULL OR d.created_at >= least($since, $t180_at) OR d.amount IS NULL
+    OR (($by_close_date OR d.imported) AND d.closes_on >= CAST(least($since, $t180_at) - INTERVAL '2 day' AS DATE))
+    OR d.id IN (
+        SELECT m.owner_id
+        FROM stage_moves AS m
+        WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.semantics = 'F'
+          AND m.created_at >= least($since, $t180_at)
+    )
+)
+""",
+    needs=(DEALS,),
+)
+
 #: Lost deals, of all of which there are many, but those whose end lies before ``$since`` and t180 by every sign there is:
 #: nobody asks about these. Those that were created later, and those without a rate, are here too.
 LOST_DEALS = View(
     "kpi_lost_deals",
     """
-WITH others AS (
-    SELECT d.id
-    FROM kpi_deals AS d
-    WHERE d.semantics = 'F' AND coalesce(d.moved_at < least($since, $t180_at), TRUE) AND (
-        d.moved_at IS NULL OR d.created_at >= least($since, $t180_at) OR d.amount IS NULL
-        OR (($by_close_date OR d.imported) AND d.closes_on >= CAST(least($since, $t180_at) - INTERVAL '2 day' AS DATE))
-        OR d.id IN (
-            SELECT m.owner_id
-            FROM stage_moves AS m
-            WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.semantics = 'F'
-              AND m.created_at >= least($since, $t180_at)
-        )
-    )
-)
-SELECT d.id, d.semantics, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
-    d.created_at, d.moved_at, d.closes_on, d.company_id, d.contact_id, d.lead_id, d.imported
+SELECT d.id, d.semantics, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.created_at,
+    d.moved_at, d.closes_on, d.company_id, d.contact_id, d.lead_id, d.imported
 FROM kpi_deals AS d
 WHERE d.semantics = 'F' AND d.moved_at >= least($since, $t180_at)
 UNION ALL
-SELECT d.id, d.semantics, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.amount,
-    d.created_at, d.moved_at, d.closes_on, d.company_id, d.contact_id, d.lead_id, d.imported
+SELECT d.id, d.semantics, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount, d.created_at,
+    d.moved_at, d.closes_on, d.company_id, d.contact_id, d.lead_id, d.imported
 FROM kpi_deals AS d
-JOIN others AS o ON o.id = d.id
+JOIN kpi_lost_others AS o ON o.id = d.id
 """,
-    needs=(DEALS,),
+    needs=(DEALS, _LOST_OTHERS),
 )
 
 #: The same of lost deals.

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from b24metrics.kpi.facts.deals import CLOSINGS, WON
+from b24metrics.kpi.facts.deals import LOST, WON
 from b24metrics.kpi.facts.leads import FIRST_OWNERS, FIRST_STAGES
 from b24metrics.kpi.facts.past import created
 from b24metrics.kpi.facts.population import BORN_CLOSED, DEALS, LEADS
@@ -153,14 +153,33 @@ UNCONVERTIBLE_DEALS = Fact(
     """
 SELECT d.id, d.manager_id
 FROM kpi_deals AS d
-LEFT JOIN kpi_closings AS c ON c.id = d.id
-WHERE d.amount IS NULL AND c.amount IS NULL
+LEFT JOIN kpi_won AS w ON w.id = d.id
+LEFT JOIN kpi_lost AS l ON l.id = d.id
+WHERE d.amount IS NULL AND w.amount IS NULL AND l.amount IS NULL
 """,
     feeds=("deals",),
     waits_for=("deal_moves",),
-    needs=(DEALS, CLOSINGS),
+    needs=(DEALS, WON, LOST),
     kind="deal",
     state=True,
+)
+
+# Nearly all history is numbered in the order of time: deals with a row that any row numbered before it has overtaken.
+_OVERTAKEN = View(
+    "kpi_overtaken",
+    """
+WITH timed AS (
+    SELECT m.owner_id, m.created_at,
+        max(m.created_at) OVER (ORDER BY m.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS latest_at
+    FROM stage_moves AS m
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL
+)
+SELECT DISTINCT d.id, d.manager_id
+FROM timed AS t
+JOIN kpi_deals AS d ON d.id = t.owner_id
+WHERE t.created_at < t.latest_at
+""",
+    needs=(DEALS,),
 )
 
 #: Stays of deals that end before they begin: rows of history that precede the row numbered before them, and deals that came
@@ -169,8 +188,9 @@ NEGATIVE_SPELLS = Fact(
     "kpi_negative_spells",
     """
 WITH walked AS (
-    SELECT m.owner_id, m.created_at, lag(m.created_at) OVER (PARTITION BY m.owner_id ORDER BY m.id) AS before
+    SELECT o.id, o.manager_id, m.created_at, lag(m.created_at) OVER (PARTITION BY m.owner_id ORDER BY m.id) AS before
     FROM stage_moves AS m
+    JOIN kpi_overtaken AS o ON o.id = m.owner_id
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL
       AND (m.created_at <= $now OR m.created_at > $seen_until)
 ), ahead AS (
@@ -178,10 +198,7 @@ WITH walked AS (
     FROM stage_moves AS m
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at > $seen_until
 )
-SELECT d.id, d.manager_id
-FROM walked AS w
-JOIN kpi_deals AS d ON d.id = w.owner_id
-WHERE w.created_at < w.before
+SELECT w.id, w.manager_id FROM walked AS w WHERE w.created_at < w.before
 UNION ALL
 SELECT d.id, d.manager_id
 FROM kpi_deals AS d
@@ -189,7 +206,7 @@ LEFT JOIN ahead AS a ON a.owner_id = d.id
 WHERE d.created_at > $now OR (a.owner_id IS NOT NULL AND d.semantics = 'P')
 """,
     feeds=("deals", "deal_moves"),
-    needs=(DEALS,),
+    needs=(DEALS, _OVERTAKEN),
     kind="deal",
     state=True,
 )
@@ -223,13 +240,19 @@ WITH ahead AS (
 )
 SELECT d.id, d.manager_id, 'deal' AS record_kind
 FROM kpi_deals AS d
-LEFT JOIN ahead AS a ON a.entity_type_id = 2 AND a.owner_id = d.id
-WHERE d.created_at > $seen_until + INTERVAL '5 minute' OR a.owner_id IS NOT NULL
-UNION ALL
+WHERE d.created_at > $seen_until + INTERVAL '5 minute'
+UNION
+SELECT d.id, d.manager_id, 'deal'
+FROM kpi_deals AS d
+JOIN ahead AS a ON a.entity_type_id = 2 AND a.owner_id = d.id
+UNION
 SELECT l.id, l.manager_id, 'lead'
 FROM kpi_leads AS l
-LEFT JOIN ahead AS a ON a.entity_type_id = 1 AND a.owner_id = l.id
-WHERE l.created_at > $seen_until + INTERVAL '5 minute' OR a.owner_id IS NOT NULL
+WHERE l.created_at > $seen_until + INTERVAL '5 minute'
+UNION
+SELECT l.id, l.manager_id, 'lead'
+FROM kpi_leads AS l
+JOIN ahead AS a ON a.entity_type_id = 1 AND a.owner_id = l.id
 UNION ALL
 SELECT c.id, c.user_id, 'phone_call'
 FROM phone_calls AS c

@@ -31,7 +31,7 @@ WITH known AS (
     UNION ALL
     SELECT q.id, coalesce(q.modified_at, q.created_at), q.stage_id
     FROM quotes AS q
-    WHERE q.portal = $portal AND NOT EXISTS (
+    WHERE q.portal = $portal AND coalesce(q.modified_at, q.created_at) >= $since AND NOT EXISTS (
         SELECT 1 FROM quote_moves AS m WHERE m.portal = $portal AND m.quote_id = q.id
     )
 )

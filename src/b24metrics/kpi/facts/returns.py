@@ -18,8 +18,9 @@ _LEG = """
     c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
         AND c.type_id IN (1, 2, 3, 4)
 """
-_CONNECTED = "coalesce(c.failed_code = '200' AND c.duration_seconds > 0, FALSE)"
-_UNHEARD = f"c.type_id IN (2, 3) AND NOT {_CONNECTED}"
+# As a condition: no talk where a column is NULL.
+_CONNECTED = "c.failed_code = '200' AND c.duration_seconds > 0"
+_UNHEARD = f"c.type_id IN (2, 3) AND NOT coalesce({_CONNECTED}, FALSE)"
 
 #: Episodes that had begun, and were waiting, a day before the windows: legs of their first missed calls. A leg that nobody
 #: took may belong to a call that somebody did, or that we made ourselves: then it follows a talk with its number within a
@@ -43,7 +44,7 @@ WITH past AS (
     SELECT DISTINCT c.call_id
     FROM phone_calls AS c
     JOIN unheard AS u ON u.call_id = c.call_id AND u.doubtful
-    WHERE {_LEG} AND c.started_at < $now AND (c.type_id IN (1, 4) OR {_CONNECTED})
+    WHERE {_LEG} AND c.started_at < $now AND (c.type_id IN (1, 4) OR ({_CONNECTED}))
 ), missed AS (
     SELECT u.id, u.call_id, u.phone_key, u.manager_id, u.started_at,
         coalesce(u.phone_key, '?' || coalesce(u.call_id, CAST(u.id AS VARCHAR))) AS episode

@@ -6,7 +6,7 @@ from b24metrics.kpi.facts.funnel import FIRST_HANDS, PATHS, STEPS
 from b24metrics.kpi.facts.population import DEALS, LEADS
 from b24metrics.kpi.facts.view import Fact, View
 
-#: What every deal tells about its root: reached the first of the configured stages, or went further. Without any
+#: What every deal tells about its root, as far as a root is asked for: reached the first of the configured stages, or went further. Without any
 #: configured, no deal qualifies by its stage, and every deal is an agreement.
 DEAL_MILESTONES = View(
     "kpi_deal_milestones",
@@ -28,6 +28,7 @@ SELECT d.id, d.lead_id, coalesce(f.qualified, FALSE) AS qualified,
     d.semantics = 'S' AS won
 FROM kpi_deals AS d
 LEFT JOIN furthest AS f ON f.id = d.id
+WHERE ($classic AND d.lead_id > 0) OR (NOT $classic AND d.created_at >= $since)
 """,
     needs=(DEALS, STEPS, PATHS),
 )

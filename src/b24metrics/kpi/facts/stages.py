@@ -26,7 +26,7 @@ WITH chosen AS (
       AND d.id NOT IN (SELECT b.owner_id FROM kpi_born_closed AS b WHERE b.entity_type_id = 2)
 ), moves AS (
     SELECT m.owner_id AS id, m.id AS move_id, coalesce(m.pipeline_id, 0) AS pipeline_id, m.stage_id,
-        coalesce(m.semantics, 'P') AS semantics, c.semantics AS standing, m.created_at AS entered_at,
+        coalesce(m.semantics, 'P') = 'P' AS at_open, c.semantics = 'P' AS is_open, m.created_at AS entered_at,
         {worked_sql("m.created_at", "w")} AS worked
     FROM stage_moves AS m
     JOIN chosen AS c ON c.id = m.owner_id
@@ -46,27 +46,37 @@ SELECT s.id, s.pipeline_id, s.stage_id, s.entered_at, s.left_at,
     CASE WHEN s.left_at IS NULL THEN n.worked ELSE s.worked_then END - s.worked AS working_seconds
 FROM walked AS s
 CROSS JOIN present AS n
-WHERE s.semantics = 'P' AND (s.left_at IS NOT NULL OR s.standing = 'P')
+WHERE s.at_open AND (s.left_at IS NOT NULL OR s.is_open)
   AND ($all_pipelines OR s.pipeline_id IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'pipelines'))
   AND s.pipeline_id NOT IN (SELECT l.number FROM kpi_lists AS l WHERE l.list = 'no_pipelines')
 """,
     needs=(DEALS, BORN_CLOSED),
 )
 
-#: A deal's whole time at a stage, by its creation and by its last leaving. ``left_at``: NULL where it stands there (again).
+#: Of deals that were created or moved on since ``$since``: a deal's whole time at a stage, by its creation and by its last leaving. ``left_at``: NULL where it stands there (again).
 STAGE_TIMES = View(
     "kpi_stage_times",
     """
-WITH times AS (
+WITH moved AS (
+    SELECT DISTINCT s.id FROM kpi_spells AS s WHERE s.left_at >= $since
+), recent AS (
+    SELECT d.id, d.created_at, d.manager_id FROM kpi_deals AS d WHERE d.created_at >= $since
+    UNION ALL
+    SELECT d.id, d.created_at, d.manager_id
+    FROM kpi_deals AS d
+    JOIN moved AS m ON m.id = d.id
+    WHERE coalesce(d.created_at < $since, TRUE)
+), times AS (
     SELECT s.id, s.pipeline_id, s.stage_id, CASE WHEN count(s.left_at) = count(*) THEN max(s.left_at) END AS left_at,
         sum(s.seconds) AS seconds, sum(s.working_seconds) AS working_seconds
     FROM kpi_spells AS s
+    JOIN recent AS r ON r.id = s.id
     GROUP BY s.id, s.pipeline_id, s.stage_id
 )
 SELECT t.id, d.created_at, d.manager_id, t.pipeline_id, t.stage_id, t.stage_id AS stage, t.left_at, t.seconds,
     t.working_seconds
 FROM times AS t
-JOIN kpi_deals AS d ON d.id = t.id
+JOIN recent AS d ON d.id = t.id
 """,
     needs=(SPELLS, DEALS),
 )
@@ -77,7 +87,7 @@ STAGES_LEFT = Fact(
     """
 SELECT t.id, t.left_at AS happened_at, t.manager_id, t.pipeline_id, t.stage_id, t.stage, t.seconds, t.working_seconds
 FROM kpi_stage_times AS t
-WHERE t.left_at IS NOT NULL
+WHERE t.left_at >= $since
 """,
     feeds=("deals", "deal_moves"),
     needs=(STAGE_TIMES,),
