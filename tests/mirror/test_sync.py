@@ -58,6 +58,7 @@ def test_a_backfill_copies_everything(world: World, store: Store) -> None:
 def test_a_backfill_in_many_ranges_copies_everything(world: World, store: Store, many_ranges: None) -> None:
     """Ranges, samples of density and chains change nothing in what arrives; the newest records come first."""
     world.sql("DELETE FROM deal")
+    world.sql("DELETE FROM stage_history WHERE ENTITY_TYPE_ID = 2")
     world.sql(
         f"""INSERT INTO deal BY NAME SELECT range * 5 + CASE WHEN range > 300 THEN 4000 ELSE 0 END AS ID,
         'Deal' AS TITLE, {world.now} - range AS DATE_MODIFY FROM range(1, 701)"""
@@ -270,6 +271,7 @@ def test_a_cancelled_backfill_goes_on(world: World, many_ranges: None, seed: int
 def test_changes_during_a_backfill_are_not_lost(world: World, store: Store, many_ranges: None) -> None:
     """Records that change, appear or move while the past is copied are right after the next round."""
     world.sql("UPDATE deal SET ID = ID * 40")
+    world.sql("UPDATE stage_history SET OWNER_ID = OWNER_ID * 40 WHERE ENTITY_TYPE_ID = 2")
 
     def meanwhile(request: int) -> None:
         world.clock.move(20)
@@ -296,6 +298,7 @@ def test_changes_during_a_backfill_are_not_lost(world: World, store: Store, many
 def test_rounds_may_run_beside_a_backfill(world: World, store: Store, many_ranges: None) -> None:
     """A round in the middle of a backfill brings what is new and disturbs nothing."""
     world.sql("UPDATE deal SET ID = ID * 40")
+    world.sql("UPDATE stage_history SET OWNER_ID = OWNER_ID * 40 WHERE ENTITY_TYPE_ID = 2")
 
     async def work() -> None:
         async with world.sync(store) as sync:
