@@ -7,7 +7,8 @@ The baseline of the same run is ``json.loads`` of the same answers and nothing e
 
     python benchmarks/ingest.py --rows 100000
 
-Promise: 25,000 deals a second, twice what the largest plan of the vendor gives out.
+Promise: 25,000 rows a second, twice what the largest plan of the vendor gives out. Where other work shares the machine,
+compare the last two columns: seconds of the processor, ours and those of ``json.loads`` alone.
 """
 
 from __future__ import annotations
@@ -74,7 +75,43 @@ def move(number: int, dice: random.Random) -> dict[str, Any]:
     }  # fmt: skip
 
 
-MAKERS = {"deals": deal, "deal_moves": move}
+def activity(number: int, dice: random.Random) -> dict[str, Any]:
+    """A row of crm.activity.list with the fields that the mirror asks for."""
+    begun = NOON - timedelta(seconds=dice.randrange(40_000_000))
+
+    def at(seconds: int) -> str:
+        return (begun + timedelta(seconds=seconds)).astimezone(ZONE).isoformat()
+
+    person, owner = str(dice.randrange(1, 71)), str(dice.randrange(1, 500_000))
+    return {
+        "ID": str(number), "OWNER_TYPE_ID": "2", "OWNER_ID": owner, "TYPE_ID": "2", "PROVIDER_ID": "VOXIMPLANT_CALL",
+        "PROVIDER_TYPE_ID": "CALL", "DIRECTION": "2", "COMPLETED": "Y" if dice.random() < 0.9 else "N", "STATUS": "2",
+        "CREATED": at(0), "LAST_UPDATED": at(dice.randrange(90_000)), "START_TIME": at(0), "END_TIME": at(300),
+        "DEADLINE": at(3600), "RESPONSIBLE_ID": person, "AUTHOR_ID": person, "IS_INCOMING_CHANNEL": "N",
+        "ASSOCIATED_ENTITY_ID": "0", "ORIGIN_ID": f"VI_externalCall.{number}", "RESULT_MARK": "0", "RESULT_STATUS": "0",
+        "RESULT_STREAM": "0", "BINDINGS": [
+            {"OWNER_TYPE_ID": "2", "OWNER_ID": owner},
+            {"OWNER_TYPE_ID": "3", "OWNER_ID": str(dice.randrange(1, 90_000))},
+        ],
+    }  # fmt: skip
+
+
+def phone_call(number: int, dice: random.Random) -> dict[str, Any]:
+    """A row of voximplant.statistic.get, which cannot be asked for less."""
+    at = (NOON - timedelta(seconds=dice.randrange(40_000_000))).astimezone(ZONE).isoformat()
+    return {
+        "ID": str(number), "CALL_ID": f"externalCall.{number:032x}", "EXTERNAL_CALL_ID": None, "CALL_CATEGORY": "external",
+        "CALL_TYPE": str(dice.randrange(1, 3)), "PORTAL_USER_ID": str(dice.randrange(1, 71)), "PORTAL_NUMBER": "reg1",
+        "PHONE_NUMBER": f"+7900{dice.randrange(10_000_000):07}", "CALL_DURATION": str(dice.randrange(600)),
+        "CALL_START_DATE": at, "CALL_FAILED_CODE": "200", "CALL_FAILED_REASON": "Success call", "CALL_VOTE": "0",
+        "COST": "0.0000", "COST_CURRENCY": "RUR", "CRM_ENTITY_TYPE": "CONTACT", "CRM_ENTITY_ID": str(dice.randrange(1, 90_000)),
+        "CRM_ACTIVITY_ID": str(number + 7), "CALL_RECORD_URL": "", "RECORD_FILE_ID": None, "RECORD_DURATION": None,
+        "SESSION_ID": str(number), "TRANSCRIPT_ID": None, "TRANSCRIPT_PENDING": "N", "REST_APP_ID": None,
+        "REST_APP_NAME": None, "REDIAL_ATTEMPT": None, "COMMENT": None,
+    }  # fmt: skip
+
+
+MAKERS = {"deals": deal, "deal_moves": move, "activities": activity, "phone_calls": phone_call}
 
 
 TIMING = b'{"start":1772442000.1,"finish":1772442000.2,"duration":0.1,"processing":0.09,"operating":0.5}'
@@ -147,10 +184,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("feeds", nargs="*", choices=[*MAKERS, []])
     wanted = parser.parse_args()
     feeds = {feed.name: feed for feed in standard()}
-    print("| feed | rows/s | rows per second of processor | json.loads alone, rows/s | ratio |\n|---|---|---|---|---|")
-    for name in MAKERS:
+    print(
+        "| feed | rows/s | rows per second of processor | json.loads alone, rows per second of processor | ratio |\n"
+        "|---|---|---|---|---|"
+    )
+    for name in wanted.feeds or MAKERS:
         feed = feeds[name]
         pages = pages_of(feed, wanted.rows // BATCHFUL * BATCHFUL)
         rows = len(pages) * PAGE
@@ -158,16 +199,16 @@ def main() -> None:
         bodies = [answer(keys, pages[n : n + len(keys)]) for n in range(0, len(pages), len(keys))]
         walls, busies, bares = [], [], []
         for _ in range(wanted.rounds):
-            began = time.perf_counter()
+            began = time.process_time()
             for body in bodies:
                 json.loads(body)
-            bares.append(time.perf_counter() - began)
+            bares.append(time.process_time() - began)
             with tempfile.TemporaryDirectory() as folder:
                 wall, busy = asyncio.run(ingest(feed, pages, Path(folder) / "mirror.duckdb"))
             walls.append(wall)
             busies.append(busy)
         wall, busy, bare = median(walls), median(busies), median(bares)
-        print(f"| {name} | {rows / wall:,.0f} | {rows / busy:,.0f} | {rows / bare:,.0f} | {wall / bare:.1f} |")
+        print(f"| {name} | {rows / wall:,.0f} | {rows / busy:,.0f} | {rows / bare:,.0f} | {busy / bare:.1f} |")
 
 
 if __name__ == "__main__":
