@@ -15,14 +15,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from b24metrics.kpi import aggregates
 from b24metrics.kpi.aggregates import Atom, Cut, How, RowMeasure
 from b24metrics.kpi.catalogue import KPIS
-from b24metrics.kpi.cells import Cells, FloatArray, Values
+from b24metrics.kpi.cells import Cells, FloatArray, IntArray, Values
 from b24metrics.kpi.crew import carry_out
 from b24metrics.kpi.dimensions import PeopleFilter
 from b24metrics.kpi.facts import Fact
@@ -114,6 +114,23 @@ class _Task:
             kpi,
             tuple(window for window in kpi.windows if windows is None or window in windows),
             tuple(grain for grain in kpi.evaluated_grains if grains is None or grain in grains),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Grouped rows of the database: their windows, key columns, values as they were asked for."""
+
+    windows: IntArray
+    keys: Mapping[str, Coded]
+    values: Sequence[FloatArray]
+
+    @classmethod
+    def of(cls, table: pa.Table, columns: Iterable[str], count: int) -> _Answer:
+        return cls(
+            np.asarray(table.column("window_no").to_numpy(), dtype=np.int64),
+            {name: _coded(table.column(name)) for name in columns},
+            [np.asarray(table.column(f"v{number}").to_numpy(), dtype=np.float64) for number in range(count)],
         )
 
 
@@ -246,7 +263,8 @@ class _Round:
         if sums:
             self._sum(job, desk, [asked for asked, _ in sums], [kept for _, kept in sums])
         for cut in job.cuts if keys else ():
-            self._keep(cut, keys, desk.arrow(aggregates.distinct_sql(source, fact, keys, cut)), cut.columns)
+            answer = _Answer.of(desk.arrow(aggregates.distinct_sql(source, fact, keys, cut)), cut.columns, len(keys))
+            self._keep(cut, keys, answer, cut.columns, slice(None))
         if job.row_measures:
             self._look_at_rows(job, desk)
 
@@ -255,19 +273,21 @@ class _Round:
         cuts = list(job.cuts)
         dims = aggregates.dimensions(cuts)
         table = desk.arrow(aggregates.summed_sql(job.fact, asked, cuts))
+        answer = _Answer.of(table, dims, len(asked))
         masks, climbed = (table.column(name).to_numpy() for name in ("cut_mask", "climbed"))
         for cut in cuts:
-            rows = (masks == aggregates.mask(cut.own_columns, dims)) & (climbed == cut.through_tree)
-            self._keep(cut, kept, table.filter(rows), cut.own_columns)
+            rows = np.flatnonzero((masks == aggregates.mask(cut.own_columns, dims)) & (climbed == cut.through_tree))
+            self._keep(cut, kept, answer, cut.own_columns, rows)
 
-    def _keep(self, cut: Cut, wanted: Sequence[Atom], table: pa.Table, columns: Sequence[str]) -> None:
-        """Put grouped rows into the frame of their cut: keys in ``columns``, values as ``v0`` …"""
-        frame = self.frames[cut]
-        positions = frame.positions(_keys(table, columns))
-        windows = table.column("window_no").to_numpy()
-        for number, atom in enumerate(wanted):
-            values = np.asarray(table.column(f"v{number}").to_numpy(), dtype=np.float64)
-            frame.put(atom, windows, positions, values)
+    def _keep(
+        self, cut: Cut, wanted: Sequence[Atom], answer: _Answer, columns: Sequence[str], rows: IntArray | slice
+    ) -> None:
+        """Put some grouped rows into the frame of their cut."""
+        frame, windows = self.frames[cut], answer.windows[rows]
+        keys = (answer.keys[name] for name in columns)
+        positions = frame.positions([Coded(key.codes[rows], key.values) for key in keys], len(windows))
+        for atom, values in zip(wanted, answer.values, strict=True):
+            frame.put(atom, windows, positions, values[rows])
 
     def _look_at_rows(self, job: _Job, desk: Desk) -> None:
         """Quantiles and numpy measures."""
@@ -293,8 +313,10 @@ class _Round:
         for cut in job.cuts:
             frame = self.frames[cut]
             for measure in measures:
-                for piece, keys in rows.values(measure, cut):
-                    positions = frame.positions(keys)[piece.codes] if keys else piece.codes
+                places: IntArray | None = None
+                for piece, keys in rows.values(measure, cut):  # the keys are the same in every window
+                    places = frame.positions(keys.columns, len(keys)) if places is None else places
+                    positions = places[piece.codes]
                     windows = np.full(len(positions), piece.window)
                     frame.put(measure, windows, positions, piece.values.value)
                     for part, values in (
@@ -330,7 +352,7 @@ class _Round:
         numbers = [self._number(window_id, steps) for window_id in windows]
 
         def taken(column: Column) -> FloatArray:
-            return frame.dense(column)[numbers]
+            return frame.dense(column, numbers)
 
         match measure:
             case Number():
@@ -369,10 +391,11 @@ class _Round:
         """Plans above 0; NaN where there is none."""
         book = self._book(measure.book)
         found = np.full((len(numbers), len(frame.keys)), np.nan)
+        subjects = [next((part for part in key if isinstance(part, int)), 0) for key in frame.keys]
         for row, number in enumerate(numbers):
-            for key, position in frame.keys.items():
-                subject = next((part for part in key if isinstance(part, int)), 0)
-                amount = book.amount(measure.kpi_id, frame.cut.grain, subject, self.windows[number])
+            for position, amount in enumerate(
+                book.amounts(measure.kpi_id, frame.cut.grain, subjects, self.windows[number])
+            ):
                 if amount is not None and (amount > 0 or measure.book is Book.FROZEN):
                     found[row, position] = float(amount)
         return found
@@ -406,18 +429,6 @@ def _computed(measure: Derived, cells: Cells) -> Values:
     values = found if isinstance(found, Values) else Values(found)
     shape = len(cells.window_ids), len(cells.windows) // max(len(cells.window_ids), 1)
     return values.map(lambda flat: flat.reshape(shape))
-
-
-def _keys(table: pa.Table, columns: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    """Key tuples of the rows."""
-    if not columns:
-        return iter([()] * table.num_rows)
-    return zip(*(_plain(table.column(name)) for name in columns), strict=True)
-
-
-def _plain(column: pa.ChunkedArray) -> list[Any]:
-    """The values as Python's own; arrow makes them one by one where numpy has no NULL."""
-    return column.to_pylist() if column.null_count else list(column.to_numpy().tolist())
 
 
 def _coded(column: pa.ChunkedArray) -> Coded:

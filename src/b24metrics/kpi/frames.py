@@ -9,11 +9,11 @@ value is not 0; sources, currencies, lines and labels beyond the grain where the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
-from itertools import islice, product
+from itertools import product
 from typing import TypeAlias
 
 import numpy as np
@@ -24,7 +24,7 @@ from b24metrics.kpi.cells import FloatArray, IntArray, Values
 from b24metrics.kpi.dimensions import Scope
 from b24metrics.kpi.model import NONE, OUTSIDE, Axis, Grain, Kpi, Part, WindowId
 from b24metrics.kpi.results import Block, Directory, Labels
-from b24metrics.kpi.rows import Key
+from b24metrics.kpi.rows import Coded, Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +49,33 @@ class Row(IntEnum):
     WITH_RECORDS = 3
 
 
+class Numbering:
+    """A number for every value that a key column has, the same for all cuts; several threads may ask."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[str, dict[int | str | None, int]] = {}
+        self._lock = threading.Lock()
+
+    def of(self, column: str, values: Sequence[int | str | None]) -> IntArray:
+        """The numbers of these values, new ones included."""
+        with self._lock:
+            known = self._numbers.setdefault(column, {})
+            return np.array([known.setdefault(value, len(known)) for value in values], dtype=np.int64)
+
+    def values(self, column: str, numbers: IntArray) -> list[int | str | None]:
+        """And back."""
+        with self._lock:
+            known = list(self._numbers[column])
+        return [known[number] for number in numbers.tolist()]
+
+
 @dataclass(frozen=True)
 class Places:
     """What is known of keys before any record is seen."""
 
     scope: Scope
     directory: Directory
+    numbering: Numbering = field(default_factory=Numbering)
 
     def known(self, cut: Cut) -> Iterator[Key]:
         """Combinations that exist without records."""
@@ -77,17 +98,21 @@ class Places:
             case Axis.SOURCE | Axis.CURRENCY | Axis.LINE:
                 return
 
-    def row(self, cut: Cut, key: Key) -> Row:
-        """When this key has a sample."""
-        values = dict(zip(cut.columns, key, strict=True))
-        if cut.grain.axes[:1] == (Axis.PIPELINE,) and values["pipeline_id"] is None:
-            return Row.NEVER
-        if Axis.MANAGER in cut.grain:
-            active = self._active.get(values["manager_id"])
-            if not active:
-                return Row.NEVER if active is None else Row.NOT_ZERO
+    def rows(self, cut: Cut, keys: Iterable[Key]) -> IntArray:
+        """When each of these keys has a sample."""
+        columns = cut.columns
         sparse = cut.labels or any(axis in _SPARSE for axis in cut.grain.axes)
-        return Row.WITH_RECORDS if sparse else Row.ALWAYS
+        usual = Row.WITH_RECORDS if sparse else Row.ALWAYS
+        needed = columns.index("pipeline_id") if cut.grain.axes[:1] == (Axis.PIPELINE,) else None
+        manager = columns.index("manager_id") if Axis.MANAGER in cut.grain else None
+        active = {True: usual, False: Row.NOT_ZERO, None: Row.NEVER}
+
+        def row(key: Key) -> Row:
+            if needed is not None and key[needed] is None:
+                return Row.NEVER
+            return usual if manager is None else active[self._active.get(key[manager])]
+
+        return np.array([row(key) for key in keys], dtype=np.int64)
 
     @cached_property
     def _active(self) -> Mapping[object, bool]:
@@ -126,9 +151,10 @@ class Frame:
     keys: dict[Key, int]
     places: Places
     parts: dict[Column, list[tuple[IntArray, IntArray, FloatArray]]] = field(default_factory=dict)
-    _dense: dict[Column, FloatArray] = field(default_factory=dict)
     _texts: dict[str, NDArray[np.str_]] = field(default_factory=dict)
-    _rows: list[int] = field(default_factory=list)
+    # Keys that were met, written as one number each: ascending, and their positions.
+    _whole: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    _at: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     _growing: threading.Lock = field(default_factory=threading.Lock)
     _combined: dict[tuple[str, ...], Labels] = field(default_factory=dict)
 
@@ -136,17 +162,49 @@ class Frame:
     def of(cls, cut: Cut, window_count: int, places: Places) -> Frame:
         return cls(cut, window_count, {key: i for i, key in enumerate(places.known(cut))}, places)
 
-    def positions(self, keys: Iterable[Key]) -> IntArray:
-        """Positions of keys, new ones included."""
-        known = self.keys
+    def positions(self, parts: Sequence[Coded], count: int) -> IntArray:
+        """Positions of ``count`` keys, given column by column; new ones included."""
+        if not parts:
+            return np.zeros(count, dtype=np.int64)  # the company's only key
+        columns = self.cut.columns
+        base = 1 << 62 // len(columns)
+        whole = np.zeros(count, dtype=np.int64)
+        for column, part in zip(columns, parts, strict=True):
+            digits = self.places.numbering.of(column, part.values)
+            if len(digits) and digits.max() >= base:
+                return self._one_by_one(parts)  # so many values of so many columns are no number any more
+            whole = whole * base + digits[part.codes]
         with self._growing:
-            return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+            place = np.searchsorted(self._whole, whole)
+            unknown = np.append(self._whole, -1)[place] != whole
+            if unknown.any():
+                self._learn(np.unique(whole[unknown]), base)
+                place = np.searchsorted(self._whole, whole)
+            return self._at[place]
 
-    @property
+    def _learn(self, missing: IntArray, base: int) -> None:
+        """Positions of keys that are written as one number."""
+        rest, columns = missing, []
+        for column in reversed(self.cut.columns):
+            rest, digits = np.divmod(rest, base)
+            columns.append(self.places.numbering.values(column, digits))
+        at = self._placed(zip(*reversed(columns), strict=True))
+        whole, places = np.append(self._whole, missing), np.append(self._at, at)
+        order = np.argsort(whole)
+        self._whole, self._at = whole[order], places[order]
+
+    def _one_by_one(self, parts: Sequence[Coded]) -> IntArray:
+        with self._growing:
+            return self._placed(zip(*([part.values[code] for code in part.codes] for part in parts), strict=True))
+
+    def _placed(self, keys: Iterable[Key]) -> IntArray:
+        known = self.keys
+        return np.array([known.setdefault(key, len(known)) for key in keys], dtype=np.int64)
+
+    @cached_property
     def rows(self) -> IntArray:
-        """When each key has a sample (``Row``), by position."""
-        self._rows += [self.places.row(self.cut, key) for key in islice(self.keys, len(self._rows), None)]
-        return np.array(self._rows, dtype=np.int64)
+        """When each key has a sample (``Row``), by position: made once, when everything has been put."""
+        return self.places.rows(self.cut, self.keys)
 
     @cached_property
     def labels(self) -> Labels:
@@ -169,21 +227,27 @@ class Frame:
 
     def put(self, column: Column, windows: IntArray, positions: IntArray, values: FloatArray) -> None:
         """Keep a piece of a column. Pieces of counts and sums are added up, others do not overlap."""
+        if isinstance(column, Atom | Aside) and (empty := np.isnan(values)).any():
+            values = np.where(empty, 0.0, values)
         self.parts.setdefault(column, []).append((windows, positions, values))
 
-    def dense(self, column: Column) -> FloatArray:
-        """The column, shape (windows, keys): made once, when everything has been put."""
-        if column in self._dense:
-            return self._dense[column]
+    def dense(self, column: Column, windows: Sequence[int]) -> FloatArray:
+        """The column in these windows, shape (windows, keys); when everything has been put."""
         adds_up = isinstance(column, Atom | Aside)
-        found = np.full((self.window_count, len(self.keys)), 0.0 if adds_up else np.nan)
-        for windows, positions, values in self.parts.get(column, ()):
+        different = list(dict.fromkeys(windows))
+        rows = np.full(self.window_count, -1)
+        rows[different] = np.arange(len(different))
+        found = np.full((len(different), len(self.keys)), 0.0 if adds_up else np.nan)
+        for of_windows, positions, values in self.parts.get(column, ()):
+            row = rows[of_windows]
+            asked = row >= 0
+            if not asked.all():
+                row, positions, values = row[asked], positions[asked], values[asked]  # noqa: PLW2901 - those asked for
             if adds_up:
-                found[windows, positions] += np.where(np.isnan(values), 0.0, values)
+                found[row, positions] += values
             else:
-                found[windows, positions] = values
-        self._dense[column] = found
-        return found
+                found[row, positions] = values
+        return found if len(different) == len(windows) else found[rows[list(windows)]]
 
 
 def block(

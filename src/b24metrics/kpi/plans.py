@@ -10,7 +10,7 @@ Source: catalogue §5 ``plan_amount``, §19 "Volume and plan".
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -52,10 +52,10 @@ class PlanBook:
             if scope.chosen is None or (level == "M" and subject in scope.chosen):
                 self._own[kpi_id, level, subject, month] += amount
         self._own |= dict(self._of_joiners(joined or {}, left))
-        self._members: dict[tuple[str, date], dict[int, Decimal]] = defaultdict(dict)
+        self._written: dict[tuple[str, str, date], dict[int, Decimal]] = defaultdict(dict)
         for (kpi_id, level, subject, month), amount in self._own.items():
-            if level == "M":
-                self._members[kpi_id, month][subject] = amount
+            self._written[kpi_id, level, month][subject] = amount
+        self._months: dict[tuple[str, str, date], Mapping[int, Decimal]] = {}
 
     @classmethod
     def read(cls, book: Book, ground: Ground) -> Self:
@@ -81,20 +81,28 @@ class PlanBook:
                 )
         return cls(((*key, on.replace(day=1), Decimal(str(number))) for *key, on, number in found), ground.scope)
 
-    def amount(self, kpi_id: str, grain: Grain, subject: int, window: Window) -> Decimal | None:
-        """Plan of a manager (M), a department (D) or the company (T, subject 0) for the window's period; None without."""
-        level = str(grain)
-        found = [self._month(kpi_id, level, subject, month) for month in _months(window)]
-        known = [amount for amount in found if amount is not None]
-        return sum(known, Decimal(0)) if known else None
+    def amounts(self, kpi_id: str, grain: Grain, subjects: Sequence[int], window: Window) -> Sequence[Decimal | None]:
+        """Plans of managers (M), departments (D) or the company (T, subject 0) for the window's period; None without."""
+        level, months = str(grain), list(_months(window))
+        if not months:
+            return []
+        told = [self._of_month(kpi_id, level, month) for month in months]
+        return [
+            sum(known, Decimal(0)) if (known := [one[subject] for one in told if subject in one]) else None
+            for subject in subjects
+        ]
 
-    def _month(self, kpi_id: str, level: str, subject: int, month: date) -> Decimal | None:
-        own = self._own.get((kpi_id, level, subject, month))
-        if own is not None or level == Axis.MANAGER:
-            return own
-        members = self._members.get((kpi_id, month), {})
-        amounts = [a for who, a in members.items() if level == "T" or subject in self._places.get(who, frozenset())]
-        return sum(amounts, Decimal(0)) if amounts else None
+    def _of_month(self, kpi_id: str, level: str, month: date) -> Mapping[int, Decimal]:
+        """All plans of one level and month: those that were written down, else the sums of the members'."""
+        key = (kpi_id, level, month)
+        if key not in self._months:
+            found: dict[int, Decimal] = defaultdict(Decimal)
+            if level != Axis.MANAGER:
+                for who, amount in self._written[kpi_id, "M", month].items():
+                    for place in self._places.get(who, ()) if level == "D" else (0,):
+                        found[place] += amount
+            self._months[key] = {**found, **self._written[kpi_id, level, month]}
+        return self._months[key]
 
     def _of_joiners(
         self, joined: Mapping[int, date], left: Callable[[date], float]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,26 @@ class Coded:
     values: Sequence[int | str | None]
 
 
+@dataclass(frozen=True, slots=True)
+class Keys(Sequence[Key]):
+    """Different keys, column by column; the company's only key has no column."""
+
+    columns: Sequence[Coded]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+    @overload
+    def __getitem__(self, index: int) -> Key: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Key]: ...
+    def __getitem__(self, index: int | slice) -> Key | Sequence[Key]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return tuple(column.values[column.codes[index]] for column in self.columns)
+
+
 class Grouped(NamedTuple):
     """Rows sorted by the cell they belong to.
 
@@ -44,7 +64,7 @@ class Grouped(NamedTuple):
 
     rows: IntArray
     codes: IntArray
-    keys: list[Key]
+    keys: Keys
 
 
 class Piece(NamedTuple):
@@ -74,7 +94,7 @@ class RowSet:
     options: KpiOptions
     _sharing: dict[str, BoolArray] = field(default_factory=dict, init=False)
 
-    def values(self, measure: Quantile | Computed, cut: Cut) -> Iterator[tuple[Piece, list[Key]]]:
+    def values(self, measure: Quantile | Computed, cut: Cut) -> Iterator[tuple[Piece, Keys]]:
         """One piece for every window, with the keys that its codes mean."""
         rows = np.flatnonzero(self.met[measure.where])
         if isinstance(measure, Quantile):
@@ -172,8 +192,8 @@ def _runs(codes: IntArray) -> tuple[IntArray, IntArray, IntArray]:
     return codes[starts], starts, np.diff(starts, append=len(codes))
 
 
-def _combined(coded: Sequence[Coded], count: int) -> tuple[IntArray, list[Key]]:
-    """Several columns of keys as one; no column is the one key of the company."""
+def _combined(coded: Sequence[Coded], count: int) -> tuple[IntArray, Keys]:
+    """Several columns of keys as one, and what each of its codes means; no column is the one key of the company."""
     codes = np.zeros(count, dtype=np.int64)
     for part in coded:
         codes = codes * max(len(part.values), 1) + part.codes
@@ -183,15 +203,12 @@ def _combined(coded: Sequence[Coded], count: int) -> tuple[IntArray, list[Key]]:
         present, compact = np.flatnonzero(met), (np.cumsum(met) - 1)[codes]
     else:
         present, compact = np.unique(codes, return_inverse=True)
-    keys: list[Key] = []
-    for code in present.tolist():
-        key: list[int | str | None] = []
-        rest = code
-        for part in reversed(coded):
-            rest, position = divmod(rest, max(len(part.values), 1))
-            key.append(part.values[position])
-        keys.append(tuple(reversed(key)))
-    return compact.astype(np.int64), keys
+    keys: list[Coded] = []
+    rest = present
+    for part in reversed(coded):
+        rest, digits = np.divmod(rest, max(len(part.values), 1))
+        keys.append(Coded(digits, part.values))
+    return compact.astype(np.int64), Keys(keys[::-1], len(present))
 
 
 def _summed(codes: IntArray, per: FloatArray, values: FloatArray) -> tuple[IntArray, FloatArray]:
