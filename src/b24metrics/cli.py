@@ -44,7 +44,7 @@ app = typer.Typer(
 _CLOSING_SECONDS = 3600.0  # between two looks for months to be closed, and for entities to be copied for the first time
 
 #: What `sync` lets DuckDB use: it writes pages of rows, and now and then closes a month.
-SYNC_MEMORY = "256MB"
+SYNC_MEMORY = "192MB"
 
 _OLD = 900.0  # seconds after which nobody seems to be at work
 

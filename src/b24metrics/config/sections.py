@@ -188,7 +188,7 @@ class MirrorSettings(_Section):
         default=None,
         pattern=r"^\d+(\.\d+)? ?[KMGT]i?B$",
         description="what a mirror in a file may use of the machine's memory, such as `512MB`; the rest of a large computation "
-        "goes to the disk. Default: 80 % of the machine for the exporter, 256MB for `b24metrics sync`",
+        "goes to the disk. Default: 80 % of the machine for the exporter, 192MB for `b24metrics sync`",
     )
     schedules: tuple[int, ...] = Field(
         default=(), description="ids of work schedules to copy; they show in the address of their pages in the portal"
