@@ -64,7 +64,11 @@ class Queue:
     async def run(self) -> None:
         """Look, rest, and so on."""
         while True:
-            well = await self.look() if self._keeps() else True
+            try:
+                well = await self.look() if self._keeps() else True
+            except Exception:  # rounds go on without it, and nobody else would tell
+                log.exception("The queue of events failed inside; please report it.")
+                well = False
             await self._clock.asleep(self._every if well else max(self._every, PATIENCE))
 
     async def look(self) -> bool:

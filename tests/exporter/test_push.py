@@ -153,6 +153,14 @@ class Scene:
         for _ in range(200):
             await asyncio.sleep(0)
 
+    async def second_round_computes(self) -> None:
+        """A bell has begun it; its figures take until ``source.computing`` is set."""
+        self.source.computing.clear()
+        self.bell.ring()
+        await self.settle()
+        self.clock.move(2)
+        await self.until(lambda: self.source.evaluations == 2)
+
     def play(self, script) -> None:
         async def run() -> None:
             running = asyncio.create_task(self.daemon.run())
@@ -219,11 +227,7 @@ def test_a_bell_is_answered_while_figures_are_computed() -> None:
     scene = Scene()
 
     async def script() -> None:
-        scene.source.computing.clear()
-        scene.bell.ring()
-        await scene.settle()
-        scene.clock.move(2)
-        await scene.until(lambda: scene.source.caught_up == 2)  # the second round computes
+        await scene.second_round_computes()
         scene.bell.ring()
         await scene.until(lambda: scene.source.caught_up == 3)
         assert 1 == scene.rounds
@@ -241,11 +245,7 @@ def test_dear_figures_follow_a_bell_in_a_duty_cycle() -> None:
     scene = Scene()
 
     async def script() -> None:
-        scene.source.computing.clear()
-        scene.bell.ring()
-        await scene.settle()
-        scene.clock.move(2)
-        await scene.until(lambda: scene.source.evaluations == 2)  # the second round computes
+        await scene.second_round_computes()
         scene.clock.move(10)
         scene.source.computing.set()
         await scene.until(lambda: scene.rounds == 2)
@@ -270,11 +270,7 @@ def test_a_failing_portal_meanwhile_harms_no_figures() -> None:
     scene = Scene()
 
     async def script() -> None:
-        scene.source.computing.clear()
-        scene.bell.ring()
-        await scene.settle()
-        scene.clock.move(2)
-        await scene.until(lambda: scene.source.caught_up == 2)
+        await scene.second_round_computes()
         scene.source.error = Unreachable("example.bitrix24.ru does not answer: check the network.")
         scene.bell.ring()
         await scene.until(lambda: scene.source.caught_up == 3)

@@ -65,16 +65,9 @@ def _keep(path: Path, tokens: Tokens) -> None:
 
 
 def _newest(path: Path) -> Tokens | None:
-    """What another process may have put there; None where the file has no access token."""
-    told = _read(path)
-    if not told.get("access_token"):
-        return None
-    return Tokens(
-        Secret(told["access_token"]),
-        Secret(told["refresh_token"]),
-        told["client_endpoint"].rstrip("/").removesuffix("/rest"),
-        member_id=told.get("member_id", ""),
-    )
+    """What another process may have put there, checked like everything in the file; None without an access token."""
+    tokens = read_application(path).credential.current
+    return tokens if tokens.access else None
 
 
 def _read(path: Path) -> Mapping[str, str]:
