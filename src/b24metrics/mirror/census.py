@@ -6,7 +6,7 @@ killed goes on where it stood, and what it does twice does no harm.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -150,68 +150,49 @@ class Census:
 
     def referring(self, feed: Feed, others: Sequence[Feed], ids: Sequence[int]) -> dict[Feed, list[Cell]]:
         """Records of ``others`` that refer to these of ``feed``, as cells that are to be read again."""
-        kind = _KINDS.get(feed.table.name)
-        if kind is None or not ids:
-            return {}
-        column, entity_type = kind
-        found: dict[Feed, list[Cell]] = {}
-        for other in others:
-            rows, params = self._alive(other)
-            select, values = f"SELECT id FROM {rows}", list(params)
-            if other.table is schema.ACTIVITIES:
-                bound = (
-                    "SELECT activity_id FROM activity_bindings WHERE portal = ? AND entity_type_id = ? AND entity_id"
-                )
-                owned = self._near("owner_id", ids)
-                select += f" AND (owner_type_id = ? AND {owned} OR id IN ({bound}{owned.removeprefix('owner_id')}))"
-                values += [entity_type, self._portal, entity_type]
-            elif column in other.table.columns:
-                select += f" AND {self._near(column, ids)}"
-            else:
-                continue
-            numbers = sorted({int(number) for (number,) in self._store.rows(select, values)})
-            if numbers:
-                found[other] = _around(numbers)
-        return found
+        listed = ", ".join(map(str, ids))
+        return self._holding(feed, others, lambda column: (f"{column} IN ({listed})", [])) if ids else {}
 
     def dangling(self, feed: Feed, others: Sequence[Feed], upto: int) -> dict[Feed, list[Cell]]:
         """Records of ``others`` that refer to what is not alive of ``feed``, up to an id, as cells to be read again.
 
         The newest ``MOST_DANGLING`` of each: a portal may well keep references to what it has no more.
         """
+        rows, params = self._alive(feed)
+
+        def lost(column: str) -> tuple[str, list[object]]:
+            return f"{column} BETWEEN 1 AND ? AND {column} NOT IN (SELECT id FROM {rows})", [upto, *params]
+
+        return self._holding(feed, others, lost, f" ORDER BY id DESC LIMIT {MOST_DANGLING}") if upto else {}
+
+    def _holding(
+        self, feed: Feed, others: Sequence[Feed], which: Callable[[str], tuple[str, list[object]]], end: str = ""
+    ) -> dict[Feed, list[Cell]]:
+        """Records of ``others`` whose reference to ``feed`` meets a condition on its column, as cells to be read again."""
         kind = _KINDS.get(feed.table.name)
-        if kind is None or not upto:
+        if kind is None:
             return {}
         column, entity_type = kind
         found: dict[Feed, list[Cell]] = {}
         for other in others:
             rows, values = self._alive(other)
             if other.table is schema.ACTIVITIES:
-                lost, mine = self._not_alive(feed, "owner_id", upto)
-                bound, theirs = self._not_alive(feed, "entity_id", upto)
-                condition = f"""(owner_type_id = ? AND {lost} OR id IN (SELECT activity_id FROM activity_bindings
+                owned, mine = which("owner_id")
+                bound, theirs = which("entity_id")
+                condition = f"""(owner_type_id = ? AND {owned} OR id IN (SELECT activity_id FROM activity_bindings
                     WHERE portal = ? AND entity_type_id = ? AND {bound}))"""
                 values = [*values, entity_type, *mine, self._portal, entity_type, *theirs]
             elif column in other.table.columns:
-                condition, mine = self._not_alive(feed, column, upto)
+                condition, mine = which(column)
                 values = [*values, *mine]
             else:
                 continue
-            numbers = self._store.rows(
-                f"SELECT id FROM {rows} AND {condition} ORDER BY id DESC LIMIT {MOST_DANGLING}", values
+            numbers = sorted(
+                {int(id_) for (id_,) in self._store.rows(f"SELECT id FROM {rows} AND {condition}{end}", values)}
             )
             if numbers:
-                found[other] = _around(sorted(int(number) for (number,) in numbers))
+                found[other] = _around(numbers)
         return found
-
-    def _not_alive(self, feed: Feed, column: str, upto: int) -> tuple[str, list[object]]:
-        """Condition and parameters: the column holds an id up to ``upto`` that is not alive of the feed."""
-        rows, params = self._alive(feed)
-        return f"{column} BETWEEN 1 AND ? AND {column} NOT IN (SELECT id FROM {rows})", [upto, *params]
-
-    @staticmethod
-    def _near(column: str, ids: Sequence[int]) -> str:
-        return f"{column} IN ({', '.join(map(str, ids))})"
 
     # ------------------------------------------------------------ how far it is
 
