@@ -21,11 +21,11 @@ from b24metrics.crm import directories, people, probe
 from b24metrics.errors import TryLater, WalkCut
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.desk import Desk, Report, Run, together
-from b24metrics.mirror.feeds import Changed, Feed, Unread, tolerant
+from b24metrics.mirror.feeds import Changed, Feed, Unread, untouched
 from b24metrics.mirror.forecast import Budgets, forecast
 from b24metrics.mirror.ledger import State
 from b24metrics.mirror.ranges import BATCHFUL, STREAMS, Range, Sample, halves, left, plan, sample_points
-from b24metrics.portal.dialects import PAGE, dialect_of, first_id_request, last_id_request, page_request
+from b24metrics.portal.dialects import PAGE, dialect_of, first_id_request, last_id_request, page_request, row_id
 from b24metrics.portal.limits import Lane
 from b24metrics.portal.request import Listing, Page, Request
 
@@ -160,7 +160,7 @@ class Backfill:
     # ------------------------------------------------------------ copying
 
     async def _copy(self, feed: Feed, run: Run, queue: deque[_Work], board: _Board) -> None:
-        listing = tolerant(feed.listing)
+        listing = untouched(feed.listing)
         active: list[_Work] = []
 
         async def walk() -> None:
@@ -222,11 +222,11 @@ class Backfill:
                 cut = error  # what came before is true and is kept
             if not held and cut is not None:
                 return _wait(cut)
-            work.last_size = size
+            work.last_size, work.last_width = size, upto - work.range.done_id
             async with work.writing:
                 if upto > work.range.last_id:  # somebody took the upper half meanwhile
                     upto = work.range.last_id
-                    held = [one for one in held if _id_of(one, upto) <= upto]
+                    held = [one for one in held if _id_of(one, listing, upto) <= upto]
                 await desk.write(self._ledger.keep_stretch, feed, work.range, held, upto, desk.portal_now())
                 work.range = replace(work.range, done_id=upto, row_count=work.range.row_count + len(held))
         run.wrote(feed, len(held))
@@ -242,24 +242,28 @@ class _Work:
     """A range while it is walked.
 
     Attributes:
-        last_size: rows that the last request brought. writing: held while the range is written, or divided.
+        last_size: rows that the last request brought. last_width: ids that it went over. writing: held while the range
+        is written, or divided.
     """
 
     def __init__(self, one: Range) -> None:
         self.range = one
-        self.last_size = 0
+        self.last_size = self.last_width = 0
         self.writing = asyncio.Lock()
 
     def expect(self) -> int:
         """Rows to ask for next.
 
         The rest of a range is asked for with something to spare, because a second request costs more than some
-        commands; and where more came than was thought, twice as much is asked for.
+        commands: as if it were as dense as the range, or as what came last if that is more. Where more came than was
+        thought, twice as much is asked for.
         """
         ids = self.range.last_id - self.range.done_id
         rows = left(self.range)
+        if self.last_width:
+            rows = max(rows, ids * self.last_size // self.last_width)
         if rows < BATCHFUL:
-            rows = rows * 5 // 4 + 2 * PAGE
+            rows = rows * 3 // 2 + 2 * PAGE
         if self.last_size < BATCHFUL:  # less than a full request was asked for, and it was not the end
             rows = max(rows, 2 * self.last_size)
         return min(BATCHFUL, ids, rows)
@@ -315,8 +319,10 @@ def _wait(cut: WalkCut) -> float | None:
     return cause.until if isinstance(cause, TryLater) and not cause.code else None
 
 
-def _id_of(record: Any, otherwise: int) -> int:
-    """The id of a record, or of one that could not be read."""
+def _id_of(record: Any, listing: Listing[Any], otherwise: int) -> int:
+    """The id of a record, of a row that is none yet, or of one that could not be read."""
+    if type(record) is dict:
+        return row_id(dialect_of(listing.method), record)
     if not isinstance(record, Unread):
         return int(record.id)
     return int(record.record_id) if record.record_id.isdecimal() else otherwise

@@ -16,13 +16,14 @@ BATCHFUL = 2500
 """Rows that one full request brings: 50 commands of 50 rows."""
 STREAMS = 8
 """Walks side by side per feed, at most: the first ten minutes' time is used up at once, so that it comes back early."""
-_PIECES = 4  # what a large feed is cut into at first: a single walk is faster than a method's time lasts
+_PIECES = 3  # what a large feed is cut into at first: a single walk is faster than a method's time lasts
 _PAGE = 50
 _MONTHS = 40  # of history, as a rule of thumb: the second range is one of them
 _LARGEST = 160  # full requests: what is walked side by side is still rather new
 _LEAST = 4  # full requests: less is not worth a request that is not full
 _SMALL = 40 * BATCHFUL  # in a feed of so many rows the last requests matter more than their number
-_WORTH_SPLITTING = 0.3  # of the rows of a larger one
+_WORTH_SPLITTING = 0.6  # of the rows of a larger one
+_TRUST = 0.25  # a plan weighs as much as a quarter of its range that has been walked
 _SAMPLES, _FEW_SAMPLES = 40, 8
 _WIDE = 40 * BATCHFUL
 _GOLDEN = 0.6180339887498949
@@ -45,9 +46,9 @@ class Range:
 
 
 def left(one: Range) -> int:
-    """Rows of a range that are still expected: from the density met so far, before that from the plan."""
-    ids, done = one.last_id - one.done_id, one.done_id - one.first_id + 1
-    density = one.row_count / done if done else one.expected / (one.last_id - one.first_id + 1)
+    """Rows of a range that are still expected: from the density met so far and the one that was planned."""
+    ids, done, width = one.last_id - one.done_id, one.done_id - one.first_id + 1, one.last_id - one.first_id + 1
+    density = (one.row_count + _TRUST * one.expected) / (done + _TRUST * width)
     return min(ids, max(1, math.ceil(ids * density))) if ids else 0
 
 
@@ -126,7 +127,7 @@ def halves(one: Range, rows: int) -> tuple[Range, Range] | None:
     middle = (one.done_id + one.last_id) // 2
     newer = pending // 2
     return (
-        replace(one, last_id=middle, expected=max(1, one.expected - newer)),
+        replace(one, last_id=middle, expected=max(1, one.row_count + pending - newer)),
         Range(one.feed, middle + 1, one.last_id, middle, max(1, newer)),
     )
 
