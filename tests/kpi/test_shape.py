@@ -34,7 +34,7 @@ from b24metrics.kpi.model import (
     grains,
     windows,
 )
-from b24metrics.kpi.stats import survival_quantile
+from b24metrics.kpi.stats import survival_quantiles
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
 from tests.kpi import company_t1
@@ -55,19 +55,14 @@ def on_t1(store: DuckStore, *kpis: Kpi) -> Snapshot:
 
 
 def km_median(groups: Groups) -> FloatArray:
-    return np.array(
-        [
-            survival_quantile(groups.rows(cell, "working_seconds"), groups.rows(cell, "answered") > 0)
-            for cell in range(len(groups))
-        ]
-    )
+    return survival_quantiles(groups.starts, groups.columns["working_seconds"], groups.columns["answered"] > 0)
 
 
 def test_survival_over_the_rows_of_each_cell(t1: DuckStore) -> None:
     """Kaplan-Meier median of first response: 3000 s for the company, d5 unanswered; Boris has no censored one."""
     kpi = declared(
         "first_response_seconds_km_median",
-        Computed(REQUESTS, ("working_seconds", "answered"), km_median),
+        Computed(REQUESTS, ("working_seconds", "answered"), km_median, order="working_seconds"),
         "M D P R T",
         MTD,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,9 +14,7 @@ from b24metrics.kpi.stats import (
     fewer_p_value,
     fisher_lower,
     quantile,
-    survival_medians,
-    survival_order,
-    survival_quantile,
+    survival_quantiles,
     wilson,
 )
 
@@ -88,52 +85,54 @@ def test_a_quantile_passes_over_nothing() -> None:
         ([18, 29, 45], [1, 0, 1], 45),
         ([20, 30], [1, 0], 20),
         ([20, 20], [1, 0], 20),  # an event comes before a censoring at the same time
-        ([20, 30], [0, 0], None),
-        ([10, 20, 30], [1, 0, 0], None),
-        ([], [], None),
+        ([20, 20], [0, 1], 20),
+        ([20, 30], [0, 0], math.nan),
+        ([10, 20, 30], [1, 0, 0], math.nan),
     ],
 )
-def test_kaplan_meier_medians(durations: list[float], observed: list[int], median: float | None) -> None:
+def test_kaplan_meier_medians(durations: list[float], observed: list[int], median: float) -> None:
     """The tests of the catalogue §13, and the edges of the definition."""
-    found = survival_quantile(durations, observed)
-
-    assert math.isnan(found) if median is None else found == median
+    np.testing.assert_array_equal([median], survival_quantiles([0, len(durations)], durations, observed))
 
 
-@given(st.lists(st.tuples(st.integers(0, 9), st.booleans()), max_size=12), st.sampled_from([0.1, 0.25, 0.5, 0.9]))
-def test_kaplan_meier_by_its_definition(records: list[tuple[int, bool]], q: float) -> None:
-    """The product over distinct event times, written as a loop."""
-    lasting, expected = 1.0, math.nan
-    for time in sorted({t for t, seen in records if seen}):
-        at_risk = sum(t >= time for t, _ in records)
-        events = sum(t == time and seen for t, seen in records)
-        lasting *= 1 - events / at_risk
-        if lasting <= 1 - q + 1e-9:
-            expected = time
-            break
-    found = survival_quantile([t for t, _ in records], [seen for _, seen in records], q)
+def test_kaplan_meier_of_nobody() -> None:
+    """No group, no median."""
+    assert [] == survival_quantiles([0], [], []).tolist()
 
-    assert found == expected or (math.isnan(found) and math.isnan(expected))
-
-
-# ---------------------------------------------------------------- survival of many groups
 
 GROUPS = st.lists(
     st.lists(st.tuples(st.integers(0, 12), st.booleans()), min_size=1, max_size=12), min_size=1, max_size=6
 )
 
 
-@given(GROUPS)
-def test_survival_of_many_groups_is_that_of_each(groups: list[list[tuple[int, bool]]]) -> None:
-    """Whatever the ties and the censorings."""
-    ordered = [sorted(group, key=lambda one: float(survival_order([one[0]], [one[1]])[0])) for group in groups]
-    starts = np.cumsum([0, *map(len, ordered)])
-    durations, observed = zip(*(one for group in ordered for one in group), strict=True)
-    expected = [survival_quantile(*zip(*group, strict=True)) for group in groups]
+@given(GROUPS, st.sampled_from([0.1, 0.25, 0.5, 0.9]))
+def test_kaplan_meier_by_its_definition(groups: list[list[tuple[int, bool]]], q: float) -> None:
+    """The product over distinct event times, written as a loop: of every group, whatever the ties and the censorings."""
 
-    np.testing.assert_array_equal(expected, survival_medians(starts, durations, observed))
-    for group in ordered:
-        assert all(left[0] < right[0] or left[1] >= right[1] for left, right in pairwise(group))
+    def plainly(records: list[tuple[int, bool]]) -> float:
+        lasting = 1.0
+        for time in sorted({t for t, seen in records if seen}):
+            at_risk = sum(t >= time for t, _ in records)
+            lasting *= 1 - sum(t == time and seen for t, seen in records) / at_risk
+            if lasting <= 1 - q + 1e-9:
+                return time
+        return math.nan
+
+    starts = np.cumsum([0, *map(len, groups)])
+    ordered = [sorted(group, key=lambda record: record[0]) for group in groups]
+    durations, observed = zip(*(record for group in ordered for record in group), strict=True)
+
+    np.testing.assert_array_equal(
+        [plainly(group) for group in groups], survival_quantiles(starts, durations, observed, q)
+    )
+
+
+def test_a_half_is_a_half_in_the_last_of_many_groups() -> None:
+    """However many groups there are before: of two that ended, the first one tells the median."""
+    count = 300_000
+    found = survival_quantiles(np.arange(count + 1) * 2, np.tile([1.0, 2.0], count), np.ones(2 * count))
+
+    assert [1.0] == np.unique(found).tolist()
 
 
 # ---------------------------------------------------------------- tests

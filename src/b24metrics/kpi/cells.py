@@ -16,6 +16,7 @@ from b24metrics.kpi.model import Grain, WindowId
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.results import Interval
 
+BoolArray: TypeAlias = NDArray[np.bool_]
 FloatArray: TypeAlias = NDArray[np.float64]
 IntArray: TypeAlias = NDArray[np.int64]
 
@@ -58,9 +59,30 @@ class Groups:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def rows(self, cell: int, column: str) -> FloatArray:
-        """The values of one cell."""
-        return self.columns[column][self.starts[cell] : self.starts[cell + 1]]
+    @property
+    def sizes(self) -> FloatArray:
+        """How many rows each cell has, shape (cells,)."""
+        return np.diff(self.starts).astype(np.float64)
+
+    def firsts(self, column: str) -> BoolArray:
+        """Where a value of a column begins inside a cell, shape (rows,); rows of each cell ascend by it."""
+        values = self.columns[column]
+        begins = np.ones(len(values), dtype=np.bool_)
+        begins[1:] = values[1:] != values[:-1]
+        begins[self.starts[:-1]] = True
+        return begins
+
+    def only(self, kept: BoolArray) -> Groups:
+        """The same cells with some of the rows."""
+        before = np.concatenate(([0], np.cumsum(kept)))
+        columns = {name: values[kept] for name, values in self.columns.items()}
+        return Groups(before[self.starts], columns, self.options)
+
+    def ascending(self, column: str) -> Groups:
+        """The same with the rows of each cell ascending by a column."""
+        cell = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        order = np.lexsort((self.columns[column], cell))
+        return Groups(self.starts, {name: values[order] for name, values in self.columns.items()}, self.options)
 
 
 @dataclass(frozen=True, slots=True)

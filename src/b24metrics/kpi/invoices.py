@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from b24metrics.kpi.cells import FloatArray, Groups
 from b24metrics.kpi.facts.invoices import INVOICE_EVENTS, ISSUED_INVOICES, OVERDUE_INVOICES
 from b24metrics.kpi.model import (
@@ -22,7 +20,7 @@ from b24metrics.kpi.model import (
     grains,
     windows,
 )
-from b24metrics.kpi.stats import survival_quantile
+from b24metrics.kpi.stats import survival_quantiles
 
 _GRAINS = grains("M D P T C")
 _ISSUED = Total(ISSUED_INVOICES, "amount", native="native_amount")
@@ -117,19 +115,15 @@ INVOICES_CANCELLED_COUNT = Kpi(
 
 def _median_lag(groups: Groups) -> FloatArray:
     """Kaplan-Meier median of each cell; unpaid invoices have waited so far."""
-    return np.array(
-        [
-            survival_quantile(groups.rows(cell, "lag_seconds"), groups.rows(cell, "paid") > 0)
-            for cell in range(len(groups))
-        ],
-        dtype=np.float64,
-    )
+    return survival_quantiles(groups.starts, groups.columns["lag_seconds"], groups.columns["paid"] > 0)
 
 
 INVOICE_PAYMENT_LAG_SECONDS = Kpi(
     id="invoice_payment_lag_seconds",
     title=Title(ru="Срок оплаты счёта, медиана", en="Payment lag, median"),
-    measure=Computed(ISSUED_INVOICES, ("lag_seconds", "paid"), _median_lag, "lag_seconds IS NOT NULL"),
+    measure=Computed(
+        ISSUED_INVOICES, ("lag_seconds", "paid"), _median_lag, "lag_seconds IS NOT NULL", order="lag_seconds"
+    ),
     unit=Unit.SECONDS,
     better=Better.LOWER,
     grains=_GRAINS,

@@ -32,10 +32,7 @@ def churned(cells: Cells) -> Values:
 
 def came_again(groups: Groups) -> Values:
     """Clients with two purchases or more by those with one or more; rows ascend by ``customer_no``."""
-    who = groups.columns["customer_no"]
-    first = np.ones(len(who), dtype=np.bool_)
-    first[1:] = who[1:] != who[:-1]
-    first[groups.starts[:-1]] = True
+    first = groups.firsts("customer_no")
     second = ~first
     second[1:] &= first[:-1]
     clients, again = (np.add.reduceat(flags.astype(np.float64), groups.starts[:-1]) for flags in (first, second))

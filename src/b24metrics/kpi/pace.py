@@ -8,7 +8,7 @@ from b24metrics.kpi.cells import FloatArray, Groups
 from b24metrics.kpi.facts.outcomes import CYCLES
 from b24metrics.kpi.facts.stages import STAGES_ENTERED, STAGES_LEFT
 from b24metrics.kpi.model import Better, Chapter, Computed, Kpi, Mean, Quantile, Title, Unit, grains, windows
-from b24metrics.kpi.stats import survival_medians
+from b24metrics.kpi.stats import survival_quantiles
 
 _at_stage = partial(
     Kpi,
@@ -31,7 +31,7 @@ _WON = "outcome = 'won'"
 
 
 def _km_medians(groups: Groups) -> FloatArray:
-    return survival_medians(groups.starts, groups.columns["working_seconds"], groups.columns["ended"] > 0)
+    return survival_quantiles(groups.starts, groups.columns["working_seconds"], groups.columns["ended"] > 0)
 
 
 TIME_IN_STAGE_SECONDS_AVG = _at_stage(
@@ -63,10 +63,10 @@ TIME_IN_STAGE_SECONDS_KM_MEDIAN = _at_stage(
     title=Title(ru="Время на этапе с учётом стоящих", en="Time in stage, deals still there included"),
     measure=Computed(
         STAGES_ENTERED,
-        ("working_seconds", "ended", "survival_order"),
+        ("working_seconds", "ended"),
         _km_medians,
         where="working_seconds IS NOT NULL",
-        order="survival_order",
+        order="working_seconds",
     ),
     source="catalogue D 8.3: time_in_stage_seconds_km_median",
     definition=Title(

@@ -26,7 +26,7 @@ from b24metrics.kpi.model import (
     grains,
     windows,
 )
-from b24metrics.kpi.stats import survival_medians
+from b24metrics.kpi.stats import survival_quantiles
 
 _CUTS = grains("M D P R T")
 #: Each request once, those answered at their creation left out.
@@ -46,7 +46,7 @@ _seconds = partial(
 
 
 def _km_medians(groups: Groups) -> FloatArray:
-    return survival_medians(groups.starts, groups.columns["working_seconds"], groups.columns["is_answered"] > 0)
+    return survival_quantiles(groups.starts, groups.columns["working_seconds"], groups.columns["is_answered"] > 0)
 
 
 def _of_limit(cells: Cells) -> FloatArray:
@@ -97,10 +97,10 @@ FIRST_RESPONSE_SECONDS_KM_MEDIAN = _seconds(
     ),
     measure=Computed(
         REQUESTS,
-        ("working_seconds", "is_answered", "survival_order"),
+        ("working_seconds", "is_answered"),
         _km_medians,
         where=_EVERY,
-        order="survival_order",
+        order="working_seconds",
     ),
     source="catalogue C 7.2: first_response_seconds_km_median",
     definition=Title(

@@ -50,60 +50,49 @@ def quintile_scores(merit: ArrayLike) -> NDArray[np.int64]:
     return np.asarray(1 + 5 * worse // max(values.size, 1), dtype=np.int64)
 
 
-def survival(durations: ArrayLike, observed: ArrayLike) -> tuple[FloatArray, FloatArray]:
-    """Kaplan-Meier: distinct event times, ascending, and the share that lasts longer than each.
-
-    Args:
-        durations: how long each record lasted so far, shape (n,).
-        observed: whether it ended then (True) or was still lasting (False, censored), shape (n,).
-
-    Events come before censorings at the same time. Source: Kaplan, Meier 1958.
-    """
-    lasted, ended = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=np.bool_)
-    times, events = np.unique(lasted[ended], return_counts=True)
-    at_risk = lasted.size - np.searchsorted(np.sort(lasted), times, side="left")
-    return times, np.asarray(np.cumprod(1 - events / at_risk), dtype=np.float64)
+#: Stands for the logarithm of 0: nobody is left.
+_NOBODY: Final = -50.0
 
 
-def survival_quantile(durations: ArrayLike, observed: ArrayLike, q: float = 0.5) -> float:
-    """Smallest time by which a share ``q`` has ended: inf{t: S(t) ≤ 1 - q}; NaN where that is never reached."""
-    times, lasting = survival(durations, observed)
-    # The product of rounded factors may miss an exact half by a hair.
-    reached = np.flatnonzero(lasting <= 1 - q + 1e-12)
-    return float(times[reached[0]]) if reached.size else float("nan")
-
-
-#: Stands for the logarithm of 0.
-_ALL_ENDED: Final = -50.0
-
-
-def survival_medians(starts: ArrayLike, durations: ArrayLike, observed: ArrayLike) -> FloatArray:
-    """``survival_quantile`` at one half of many groups at once.
+def survival_quantiles(starts: ArrayLike, durations: ArrayLike, observed: ArrayLike, q: float = 0.5) -> FloatArray:
+    """Kaplan-Meier: the smallest time by which a share ``q`` has ended, inf{t: S(t) ≤ 1 - q}, of many groups at once.
 
     Args:
         starts: index of the first row of each group, and the number of rows; shape (groups + 1,); no group is empty.
-        durations: as for ``survival``, shape (rows,), those of each group together and ascending.
-        observed: likewise; at the same duration True comes before False.
+        durations: how long each record lasted so far, shape (rows,), those of each group together and ascending.
+        observed: whether it ended then (True) or was still lasting (False, censored), shape (rows,).
+        q: above 0, below 1.
+
+    Returns:
+        one time per group; NaN where that share was never reached.
+
+    Events come before censorings at the same time. Source: Kaplan, Meier 1958.
     """
-    bounds = np.asarray(starts, dtype=np.int64)
-    lasted, ended = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=np.bool_)
-    # Events of one instant taken one by one multiply to 1 - d/n all the same. In logarithms, so that one running sum
-    # serves all groups; whoever ends last ends everything, which is far below one half.
-    at_risk = np.repeat(bounds[1:], np.diff(bounds)) - np.arange(len(lasted))
+    bounds, lasted = np.asarray(starts, dtype=np.int64), np.asarray(durations, dtype=np.float64)
+    begins = np.ones(len(lasted), dtype=np.bool_)
+    begins[1:] = lasted[1:] != lasted[:-1]
+    begins[bounds[:-1]] = True
+    times = np.flatnonzero(begins)
+    of_group = np.searchsorted(times, bounds)
+    if not len(times):
+        return np.full(len(bounds) - 1, np.nan)
+    at_risk = np.repeat(bounds[1:], np.diff(of_group)) - times
+    ended = np.add.reduceat(np.asarray(observed, dtype=np.float64), times)
+    # Factors as logarithms, so that one running sum serves all groups; what a group came to is taken back where the
+    # next begins, lest it eat up the digits of those that follow.
     with np.errstate(divide="ignore"):
-        steps = np.where(ended, np.maximum(np.log1p(-1 / np.maximum(at_risk, 1)), _ALL_ENDED), 0.0)
-    lasting = np.concatenate(([0.0], np.cumsum(steps)))
-    lasting = lasting[1:] - np.repeat(lasting[bounds[:-1]], np.diff(bounds))
-    reached = np.flatnonzero(ended & (lasting <= np.log(0.5) + 1e-9))
-    first = np.searchsorted(reached, bounds[:-1])
-    known = np.append(reached, len(lasted))[first] < bounds[1:]
-    medians = np.full(len(bounds) - 1, np.nan)
-    medians[known] = lasted[reached[first[known]]]
-    return medians
+        steps = np.maximum(np.log1p(-ended / at_risk), _NOBODY)
+    back = np.zeros(len(times))
+    back[of_group[1:-1]] = np.add.reduceat(steps, of_group[:-1])[:-1]
+    lasting = np.cumsum(steps - back)
+    # Rounding may miss an exact half by a hair.
+    reached = np.append(np.flatnonzero(lasting <= np.log1p(-q) + 1e-9), len(times))
+    first = reached[np.searchsorted(reached, of_group[:-1])]
+    return np.where(first < of_group[1:], lasted[times[np.minimum(first, len(times) - 1)]], np.nan)
 
 
 def survival_order(durations: ArrayLike, observed: ArrayLike) -> FloatArray:
-    """What rows ascend by for ``survival_medians``: whole durations, at the same one events before censorings."""
+    """What records ascend by: whole durations, at the same one events before censorings."""
     return np.asarray(durations, dtype=np.float64) * 2 + ~np.asarray(observed, dtype=np.bool_)
 
 

@@ -37,7 +37,7 @@ from b24metrics.kpi.model import (
     grains,
     windows,
 )
-from b24metrics.kpi.stats import survival_quantile, wilson
+from b24metrics.kpi.stats import survival_quantiles, wilson
 
 #: Below these counts a traffic pattern says nothing (catalogue §6.1 ``call_pattern_*``).
 LEAST_DIALS = 30
@@ -56,23 +56,11 @@ MISSED = _call("NOT outgoing AND NOT answered AND in_hours = 1")
 SUCCESSFUL = Number(SUCCESSFUL_CALLS, distinct="call_key")
 
 
-def _summed(groups: Groups, of: str, by: str) -> tuple[FloatArray, FloatArray]:
-    """Sums of one column over equal values of another inside each cell, and the cell of every sum."""
-    cell = np.repeat(np.arange(len(groups)), np.diff(groups.starts))
-    keys, values = groups.columns[by], groups.columns[of]
-    order = np.lexsort((keys, cell))
-    cell, keys, values = cell[order], keys[order], values[order]
-    first = np.ones(len(keys), dtype=np.bool_)
-    first[1:] = (cell[1:] != cell[:-1]) | (keys[1:] != keys[:-1])
-    starts = np.flatnonzero(first)
-    return (np.add.reduceat(values, starts) if len(starts) else values), cell[starts].astype(np.float64)
-
-
 def _effective_together(groups: Groups) -> FloatArray:
-    """Calls whose legs add up to an effective talk."""
-    talks, cell = _summed(groups, "duration_seconds", "call_key")
-    long_enough = talks >= groups.options.effective_call_seconds
-    return np.bincount(cell[long_enough].astype(np.int64), minlength=len(groups)).astype(np.float64)
+    """Calls whose legs add up to an effective talk. Legs ascend by call."""
+    first = groups.firsts("call_key")
+    talks = np.add.reduceat(groups.columns["duration_seconds"], np.flatnonzero(first))
+    return groups.only(first).only(talks >= groups.options.effective_call_seconds).sizes
 
 
 def _effective(cells: Cells) -> Values:
@@ -89,36 +77,26 @@ def _effective_rate(cells: Cells) -> Values:
 #: Calls of one leg are counted plainly; only the few others need their legs summed.
 _EFFECTIVE: Mapping[str, Measure] = {
     "alone": Number(CALLS, "effective AND only_leg"),
-    "legs": Computed(CALLS, ("duration_seconds", "call_key"), _effective_together, "connected AND NOT only_leg"),
+    "legs": Computed(
+        CALLS, ("duration_seconds", "call_key"), _effective_together, "connected AND NOT only_leg", order="call_key"
+    ),
 }
 
 
-def _first_of_each(groups: Groups, cell: int, key: str) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Positions inside a cell: of the rows with one key, the one with the smallest id."""
-    order = np.argsort(groups.rows(cell, "id"), kind="stable")
-    _, first = np.unique(groups.rows(cell, key)[order], return_index=True)
-    return np.asarray(order[first], dtype=np.int64)
-
-
 def _return_time(groups: Groups) -> Values:
-    """Kaplan-Meier median over episodes; legs of one missed call are one, the first tells its time."""
-    medians, sizes = np.full(len(groups), np.nan), np.zeros(len(groups))
-    for cell in range(len(groups)):
-        rows = _first_of_each(groups, cell, "call_key")
-        waited, returned = (groups.rows(cell, column)[rows] for column in ("working_seconds", "returned"))
-        medians[cell], sizes[cell] = survival_quantile(waited, returned > 0), len(rows)
-    return Values(medians, n=sizes)
+    """Kaplan-Meier median over episodes; legs of one missed call are one, the first tells its time. Legs ascend by call."""
+    starts, ids = np.flatnonzero(groups.firsts("call_key")), groups.columns["id"]
+    first = np.repeat(np.minimum.reduceat(ids, starts), np.diff(starts, append=len(ids)))
+    missed = groups.only(ids == first).ascending("working_seconds")
+    medians = survival_quantiles(missed.starts, missed.columns["working_seconds"], missed.columns["returned"] > 0)
+    return Values(medians, n=missed.sizes)
 
 
 def _mean_of_deals(groups: Groups) -> Values:
-    """Mean amount of different deals; one without a rate is counted and adds nothing."""
-    value, sizes = np.full(len(groups), np.nan), np.zeros(len(groups))
-    for cell in range(len(groups)):
-        _, rows = np.unique(groups.rows(cell, "deal_id"), return_index=True)
-        sizes[cell] = len(rows)
-        if len(rows):
-            value[cell] = np.nansum(groups.rows(cell, "amount")[rows]) / len(rows)
-    return Values(value, n=sizes)
+    """Mean amount of different deals, by which rows ascend; one without a rate is counted and adds nothing."""
+    deals = groups.only(groups.firsts("deal_id"))
+    amounts = np.nan_to_num(deals.columns["amount"])
+    return Values(np.add.reduceat(amounts, deals.starts[:-1]) / deals.sizes, n=deals.sizes)
 
 
 def _low_connect(cells: Cells) -> FloatArray:
@@ -354,7 +332,7 @@ MISSED_CALLS_UNRETURNED_COUNT = _activity(
 MISSED_CALL_RETURN_SECONDS = _activity(
     id="missed_call_return_seconds",
     title=Title(ru="Время до перезвона", en="Missed-call return time"),
-    measure=Computed(RETURNS, ("working_seconds", "returned", "call_key", "id"), _return_time),
+    measure=Computed(RETURNS, ("working_seconds", "returned", "call_key", "id"), _return_time, order="call_key"),
     unit=Unit.SECONDS,
     better=Better.LOWER,
     windows=ALL,
@@ -554,7 +532,7 @@ CUSTOMERS_CLOSED_BY_CALLS_COUNT = _conversion(
 AVG_CHECK_AFTER_CALL = _conversion(
     id="avg_check_after_call",
     title=Title(ru="Средний чек после звонка", en="Average deal after a call"),
-    measure=Computed(SUCCESSFUL_CALLS, ("amount", "deal_id"), _mean_of_deals),
+    measure=Computed(SUCCESSFUL_CALLS, ("amount", "deal_id"), _mean_of_deals, order="deal_id"),
     unit=Unit.MONEY,
     better=Better.HIGHER,
     source="catalogue D 8.5: avg_check_after_call",
