@@ -31,7 +31,7 @@ import httpx
 from b24metrics.clock import HandClock
 from b24metrics.mirror.backfill import STREAMS
 from b24metrics.mirror.desk import Desk
-from b24metrics.mirror.feeds import Feed, standard, tolerant
+from b24metrics.mirror.feeds import Feed, standard, untouched
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import BATCHFUL, Range
 from b24metrics.mirror.stores import DuckStore
@@ -158,7 +158,7 @@ async def ingest(feed: Feed, pages: list[bytes], path: Path) -> tuple[float, flo
         desk = Desk(portal, Ledger(store, "main"), HandClock(NOON))
         work = Range(feed.name, 1, rows, 0, rows)
         desk.ledger.begin(feed, NOON, rows, [work])
-        listing = tolerant(feed.listing)
+        listing = untouched(feed.listing)
         turn = asyncio.Lock()
         firsts = iter(range(0, rows, BATCHFUL))
 

@@ -141,6 +141,11 @@ class Activity(Entity):
             cls._read_communications(said, method)
 
     @classmethod
+    def prepare_columns(cls, columns: dict[str, Sequence[Any]], _keys: Sequence[str], /) -> bool:
+        """Bindings stay as they came; communications are read one by one."""
+        return "communications" not in columns
+
+    @classmethod
     def _read_communications(cls, values: dict[str, Any], method: str) -> None:
         if (found := values.get("communications")) is not None:
             values["communications"] = tuple(Communication.read(item, method) for item in items(found))
@@ -187,7 +192,21 @@ class PhoneCall(Entity):
     def prepare(cls, values: dict[str, Any], _row: Mapping[str, Any], _method: str, /) -> None:
         """A call is recorded when it has a file or an address to listen at."""
         if "has_record" not in values and ("record_url" in values or "record_file_id" in values):
-            values["has_record"] = bool(values.get("record_url")) or values.get("record_file_id") not in _NO_FILE
+            values["has_record"] = _recorded(values.get("record_url"), values.get("record_file_id"))
+
+    @classmethod
+    def prepare_columns(cls, columns: dict[str, Sequence[Any]], _keys: Sequence[str], /) -> bool:
+        """The same for many calls."""
+        told = columns.get("record_url") or columns.get("record_file_id")
+        if "has_record" not in columns and told:
+            nothing = (None,) * len(told)
+            urls, files = columns.get("record_url", nothing), columns.get("record_file_id", nothing)
+            columns["has_record"] = list(map(_recorded, urls, files))
+        return True
+
+
+def _recorded(url: object, file_id: object) -> bool:
+    return bool(url) or file_id not in _NO_FILE
 
 
 _NO_FILE = (None, "", "0", 0, False)
@@ -245,6 +264,11 @@ class Task(Entity):
         person = row.get("responsible")
         if values.get("responsible_id") is None and isinstance(person, Mapping) and "id" in person:
             values["responsible_id"] = person["id"]
+
+    @classmethod
+    def prepare_columns(cls, columns: dict[str, Sequence[Any]], keys: Sequence[str], /) -> bool:
+        """Where all tasks say it themselves, nested users are not looked at."""
+        return "responsible" not in keys or None not in columns.get("responsible_id", (None,))
 
 
 class Comment(Entity):

@@ -112,6 +112,14 @@ class Entity(BaseModel):
             cls.prepare(one, row, method)
 
     @classmethod
+    def prepare_columns(cls, columns: dict[str, Sequence[Any]], keys: Sequence[str], /) -> bool:  # noqa: ARG003
+        """``prepare`` for rows with these keys, as far as columns can be prepared: they are changed in place.
+
+        Lists of records stay as they came. False where rows have to be prepared one by one.
+        """
+        return not cls._prepares
+
+    @classmethod
     def read(cls, row: object, method: str = "", **given: object) -> Self:
         """An entity from one row of an answer, in either spelling.
 
@@ -174,10 +182,10 @@ class Entity(BaseModel):
         """
         if not rows:
             return []
-        keys = list(rows[0]) if type(rows[0]) is dict else None
-        if keys is None or any(type(row) is not dict or list(row) != keys for row in rows):
+        keys = _same_keys(rows)
+        if keys is None:
             return None
-        shape = _shape(cls, tuple(keys), tuple(given))
+        shape = _shape(cls, keys, tuple(given))
         names, said, fields = shape.names, shape.said, cls._blank.copy()
         try:
             if cls._prepares:
@@ -206,6 +214,29 @@ class Entity(BaseModel):
             for one, row in zip(made, rows, strict=True):
                 one.update(shape.leftovers(row))
         return [cls._of(one, said) for one in made]
+
+    @classmethod
+    def columns(cls, rows: Sequence[Any], **given: object) -> Columns | None:
+        """Rows field by field, for whoever needs no entities; nothing is read yet.
+
+        None where rows do not have the same keys, lack what they must have, or have to be prepared one by one.
+        """
+        keys = _same_keys(rows)
+        if keys is None:
+            return None
+        shape = _shape(cls, keys, tuple(given))
+        came = dict(zip(keys, zip(*map(dict.values, rows), strict=True), strict=True))
+        values: dict[str, Sequence[Any]] = {name: (value,) * len(rows) for name, value in given.items()}
+        values.update((name, came[key]) for name, key in zip(shape.names, shape.keys, strict=True))
+        if not cls.prepare_columns(values, keys) or not cls._required <= values.keys():
+            return None
+        return Columns(
+            len(rows),
+            values,
+            {name: cls._readers[name] for name in values},
+            cls._blank,
+            {name: came[key] for name, key in shape.user_fields.items()},
+        )
 
     @classmethod
     def _of(cls, fields: dict[str, object], said: set[str]) -> Self:
@@ -280,6 +311,35 @@ class Reader(Generic[E]):
         return self.entity.together(rows, self.method, **self.given)
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Rows of one shape, field by field, as they came.
+
+    Attributes:
+        values: field → one value for each row. readers: what makes the entity's value of it. blank: field → what it is where
+        rows have no word of it. user_fields: name → values.
+    """
+
+    count: int
+    values: Mapping[str, Sequence[Any]]
+    readers: Mapping[str, Callable[[Any], object]]
+    blank: Mapping[str, object]
+    user_fields: Mapping[str, Sequence[Any]]
+
+    def read(self, name: str) -> list[Any]:
+        """The values of a field as entities have them.
+
+        Raises:
+            ValueError: one of them cannot be read.
+        """
+        if name in self.values:
+            return column(self.readers[name], self.values[name])
+        if name == "user_fields" and self.user_fields:
+            each = zip(*self.user_fields.values(), strict=True)
+            return [dict(zip(self.user_fields, values, strict=True)) for values in each]
+        return [_NO_MORE.get(name, self.blank[name])] * self.count
+
+
 _ID = re.compile(r"\d{1,19}|[A-Z]{3}")
 
 _FIELD, _USER_FIELD, _EXTRA, _SPENT = "field", "user field", "extra", "spent"
@@ -317,11 +377,12 @@ class _Shape:
     """What the keys of a row mean; rows of one listing share it.
 
     Attributes:
-        names: fields, in the order of ``pick`` and ``readers``. said: names, what is given, and ``OWN``.
+        names: fields, in the order of ``keys``, ``pick`` and ``readers``. said: names, what is given, and ``OWN``.
         user_fields, extra: name → key of the row.
     """
 
     names: tuple[str, ...]
+    keys: tuple[str, ...]
     readers: tuple[Callable[[Any], object], ...]
     pick: Callable[[Mapping[str, Any]], tuple[Any, ...]]
     said: set[str]
@@ -361,12 +422,21 @@ def _shape(cls: type[Entity], keys: tuple[str, ...], given: tuple[str, ...]) -> 
     fields.update((name, key) for name, key in late.items() if name not in fields and name not in given)
     return _Shape(
         names=tuple(fields),
+        keys=tuple(fields.values()),
         readers=tuple(cls._readers[name] for name in fields),
         pick=_picker(tuple(fields.values())),
         said={*fields, *given, *OWN},
         user_fields=user_fields,
         extra=extra,
     )
+
+
+def _same_keys(rows: Sequence[Any]) -> tuple[str, ...] | None:
+    """The keys of rows that all have the same ones, in the same order."""
+    keys = list(rows[0]) if rows and type(rows[0]) is dict else None
+    if keys is None or any(type(row) is not dict or list(row) != keys for row in rows):
+        return None
+    return tuple(keys)
 
 
 def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

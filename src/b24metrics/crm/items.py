@@ -9,7 +9,7 @@ Source: vendor, "CRM object fields", "Universal CRM methods".
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
 
@@ -92,6 +92,11 @@ class Reachable(CrmItem):
                 field = cls._names.get(str(item.get("typeId", item.get("TYPE_ID"))))
                 if field is not None:
                     values[field] = [*items(values.get(field)), item]
+
+    @classmethod
+    def prepare_columns(cls, columns: dict[str, Sequence[Any]], keys: Sequence[str], /) -> bool:  # noqa: ARG003
+        """Without ``fm`` there is nothing to sort."""
+        return "fm" not in keys
 
 
 C = TypeVar("C", bound=CrmItem)

@@ -25,13 +25,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
 from itertools import chain
-from operator import attrgetter
 from typing import Any, cast
 
 import pyarrow as pa
 
 from b24metrics.crm import activities, billing, clients, directories, people, sales
-from b24metrics.crm.entity import Entity
+from b24metrics.crm.entity import Entity, Reader
 from b24metrics.crm.items import Reachable
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.errors import ConfigError, UnreadableRow
@@ -39,13 +38,11 @@ from b24metrics.mirror import schema
 from b24metrics.mirror.observe import completion, dismissal
 from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.phones import client_phone_key, email_key, phone_key
-from b24metrics.mirror.rows import page_of_columns
+from b24metrics.mirror.records import Made, Nested, Records, Unmade, Wanted
+from b24metrics.mirror.rows import arrow_schema, page_of_columns
 from b24metrics.mirror.schema import Table
-from b24metrics.portal.dialects import page_request
+from b24metrics.portal.dialects import PAGE, page_request
 from b24metrics.portal.request import Listing, Request, Together
-
-Computed = Callable[[Any, datetime], object]
-"""A column that is no field: from the entity and the portal's time of the page."""
 
 _TAG = re.compile(r"(?<!\w)#\w+")
 
@@ -118,12 +115,23 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True)
+class Computed:
+    """A column that is no field: from a record, of which only ``of`` are looked at, and the portal's time of the page."""
+
+    make: Callable[[Any, datetime], object]
+    of: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Rows of another table that a record brings along, replaced whenever the record is read.
 
     Attributes:
-        owner: the column of ``table`` that holds the record's id. names: the other columns, key first.
+        owner: the column of ``table`` that holds the record's id. names: the other columns, key first; a row that has no
+        value for its key is none.
         rows: the values of ``names`` for one record; None: the record does not say, so what is known stays.
+        of: the fields that ``rows`` looks at. nested: if that is one list of records of this kind, and ``names`` are their
+        fields.
         within: the part of the table that belongs to such records, column → value.
     """
 
@@ -131,6 +139,8 @@ class Part:
     owner: str
     names: tuple[str, ...]
     rows: Callable[[Any], Iterable[tuple[object, ...]] | None]
+    of: tuple[str, ...] = ()
+    nested: type[Entity] | None = None
     within: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -173,8 +183,18 @@ class Feed:
         )
 
     @cached_property
-    def _read(self) -> tuple[tuple[str, Callable[[Any], object]], ...]:
-        return tuple((name, attrgetter(name)) for name in self._plain)
+    def _wanted(self) -> Wanted:
+        nested = {
+            name: (part.nested, _kinds(part.table, part.names))
+            for part in self.parts
+            if part.nested is not None
+            for name in part.of
+        }
+        looked_at = {
+            *chain.from_iterable(one.of for one in self.computed.values()),
+            *chain.from_iterable(part.of for part in self.parts),
+        }
+        return Wanted(_kinds(self.table, self._plain), looked_at, nested)
 
     @property
     def stamped(self) -> bool:
@@ -187,26 +207,66 @@ class Feed:
         tail = ("deleted_at",) if self.table.tombstone else ()
         return ("portal", *self._plain, *self.computed, *tail)
 
-    def page(self, portal: str, records: Sequence[Any], at: datetime) -> pa.Table:
+    def read(self, records: Sequence[Any]) -> tuple[Records, list[Unread]]:
+        """Records that came, also as rows (``untouched``), apart from those that cannot be read."""
+        decode = self.listing.decode
+        if isinstance(decode, Reader) and all(type(one) is dict for one in records):
+            found = Unmade.of(decode, records, self._wanted)
+            if found is not None:
+                return found, []
+        made = list(_made(tolerant(self.listing).decode, records))
+        return Made([one for one in made if not isinstance(one, Unread)]), [
+            one for one in made if isinstance(one, Unread)
+        ]
+
+    def page(self, portal: str, records: Records | Sequence[Any], at: datetime) -> pa.Table:
         """Records as rows of the feed's table; ``at``: the portal's time when they were read."""
-        fields = {name: list(map(read, records)) for name, read in self._read}
-        made = {name: [make(one, at) for one in records] for name, make in self.computed.items()}
+        held = _held(records)
+        fields = {name: held.column(name) for name in self._plain}
+        made = {name: [one.make(seen, at) for seen in held.seen(one.of)] for name, one in self.computed.items()}
         # What is listed is not deleted: the tombstone of a record that came back is lifted.
         tail = {"deleted_at": None} if self.table.tombstone else {}
-        return page_of_columns(self.table, {**fields, **made}, len(records), portal=portal, **tail)
+        return page_of_columns(self.table, {**fields, **made}, len(held), portal=portal, **tail)
 
-    def part_pages(self, portal: str, records: Sequence[Any]) -> list[tuple[Part, pa.Array, pa.Table]]:
+    def part_pages(self, portal: str, records: Records | Sequence[Any]) -> list[tuple[Part, pa.Array, pa.Table]]:
         """For each part: the ids of the records that say what belongs to them, and the rows that do."""
+        held = _held(records)
         pages = []
         for part in self.parts:
-            said = {one.id: rows for one in records if (rows := part.rows(one)) is not None}
-            found = {owner: tuple(rows) for owner, rows in said.items()}
-            owners = [owner for owner, rows in found.items() for _ in rows]
-            columns = list(zip(*chain.from_iterable(found.values()), strict=True)) or [()] * len(part.names)
-            named = {part.owner: owners, **dict(zip(part.names, columns, strict=True))}
-            rows = page_of_columns(part.table, named, len(owners), portal=portal, **part.within)
-            pages.append((part, pa.array(found, pa.int64()), rows))
+            found = (held.nested(part.of[0]) if part.nested else None) or _part_of(part, held.seen(part.of))
+            named = {part.owner: found.owner, **found.columns}
+            rows = page_of_columns(part.table, named, len(found.owner), portal=portal, **part.within)
+            for name in part.table.key:
+                if rows[name].null_count:
+                    rows = rows.filter(rows[name].is_valid())
+            pages.append((part, found.owners, rows))
         return pages
+
+
+def _kinds(table: Table, names: tuple[str, ...]) -> dict[str, pa.DataType]:
+    return {column.name: column.type for column in arrow_schema(table, names)}
+
+
+def _held(records: Records | Sequence[Any]) -> Records:
+    return records if isinstance(records, (Made, Unmade)) else Made(cast("Sequence[Any]", records))
+
+
+def _part_of(part: Part, records: Iterable[Any]) -> Nested:
+    """What belongs to records, one by one."""
+    said = {one.id: rows for one in records if (rows := part.rows(one)) is not None}
+    found = {owner: tuple(rows) for owner, rows in said.items()}
+    owner = [owner for owner, rows in found.items() for _ in rows]
+    columns = list(zip(*chain.from_iterable(found.values()), strict=True)) or [()] * len(part.names)
+    return Nested(pa.array(found, pa.int64()), owner, dict(zip(part.names, columns, strict=True)))
+
+
+def _made(decode: Callable[[Any], object], records: Sequence[Any]) -> Iterable[object]:
+    """Records where rows came: page by page, so that a row that cannot be read costs only its neighbours time."""
+    for n in range(0, len(records), PAGE):
+        page = records[n : n + PAGE]
+        rows = all(type(one) is dict for one in page)
+        together = decode.together(page) if rows and isinstance(decode, Together) else None
+        yield from (decode(one) if type(one) is dict else one for one in page) if together is None else together
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +298,18 @@ class _Tolerant:
         return self.read.together(rows) if isinstance(self.read, Together) else None
 
 
+def untouched(listing: Listing[Any]) -> Listing[Any]:
+    """The same listing; rows come as they are, for ``Feed.read``, which reads those of many pages together."""
+    return replace(listing, decode=_Untouched(listing.decode))
+
+
+class _Untouched(_Tolerant):
+    """A decoder that leaves it to others."""
+
+    def together(self, rows: Sequence[Any]) -> Sequence[object] | None:
+        return rows if all(type(row) is dict for row in rows) else None
+
+
 def user_fields(record: Any, _at: datetime) -> str | None:
     """The configured user fields of a record as a JSON object, empty ones left out; None when nothing is left."""
     kept = {name: value for name, value in record.user_fields.items() if value not in (None, "", [])}
@@ -248,7 +320,7 @@ def bindings(activity: activities.Activity) -> Iterable[tuple[object, ...]] | No
     """Everything that an activity belongs to."""
     if activity.bindings is None:
         return None
-    return [(one.entity_type_id, one.entity_id) for one in activity.bindings if one.entity_type_id and one.entity_id]
+    return [(one.entity_type_id, one.entity_id) for one in activity.bindings]
 
 
 def dialled(call: activities.PhoneCall, _at: datetime) -> str | None:
@@ -279,7 +351,7 @@ def writes_to(client: Reachable, _at: datetime) -> bool | None:
     return client.has_imol
 
 
-def phone_in_comment(pattern: str) -> Computed:
+def phone_in_comment(pattern: str) -> Callable[[Reachable, datetime], object]:
     """Whether a comment holds a telephone number; the comment itself is forgotten here."""
     search = re.compile(pattern).search
 
@@ -291,6 +363,10 @@ def phone_in_comment(pattern: str) -> Computed:
 
 def unknown(_record: object, _at: datetime) -> None:
     """A column that is switched off."""
+
+
+_USER_FIELDS = Computed(user_fields, ("user_fields",))
+_OF_CALLS = {"phone_key": Computed(dialled, ("phone_number",)), "tags": Computed(tags_of, ("comment",))}
 
 
 ABSENCES: Listing[Any] = Listing("calendar.accessibility.get")
@@ -348,8 +424,16 @@ def _directories(options: MirrorOptions) -> tuple[Feed, ...]:
             schema.USERS,
             reloaded,
             "user_brief",
-            computed={"dismissed_at": dismissal},
-            parts=(Part(schema.USER_DEPARTMENTS, "user_id", ("department_id", "ordinal"), departments_of),),
+            computed={"dismissed_at": Computed(dismissal, ("active",))},
+            parts=(
+                Part(
+                    schema.USER_DEPARTMENTS,
+                    "user_id",
+                    ("department_id", "ordinal"),
+                    departments_of,
+                    ("department_ids",),
+                ),
+            ),
         ),
     )
 
@@ -386,11 +470,11 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             sales.Deal,
             schema.DEALS,
             legacy,
-            computed={"user_fields": user_fields},
+            computed={"user_fields": _USER_FIELDS},
             owes=owes("product_rows"),
         ),
         _clients(
-            options, "leads", sales.leads, sales.Lead, schema.LEADS, EntityType.LEAD, {"user_fields": user_fields}
+            options, "leads", sales.leads, sales.Lead, schema.LEADS, EntityType.LEAD, {"user_fields": _USER_FIELDS}
         ),
         Feed("quotes", billing.quotes(), billing.Quote, schema.QUOTES, legacy),
         Feed(
@@ -399,15 +483,17 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             billing.Invoice,
             schema.INVOICES,
             item,
-            computed={"user_fields": user_fields},
+            computed={"user_fields": _USER_FIELDS},
             owes=owes("payments"),
         ),
         _clients(
             options, "contacts", clients.contacts, clients.Contact, schema.CONTACTS, EntityType.CONTACT,
             {
-                "has_messenger": writes_to,
-                "phone_in_comment": phone_in_comment(options.phone_pattern) if _reads_comments(options) else unknown,
-                "user_fields": user_fields,
+                "has_messenger": Computed(writes_to, ("has_imol",)),
+                "phone_in_comment": Computed(phone_in_comment(options.phone_pattern), ("comments",))
+                if _reads_comments(options)
+                else Computed(unknown),
+                "user_fields": _USER_FIELDS,
             },
             *(("name", "last_name") if options.personal else ()),
             *(("comments",) if _reads_comments(options) else ()),
@@ -415,7 +501,7 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
         ),
         _clients(
             options, "companies", clients.companies, clients.Company, schema.COMPANIES, EntityType.COMPANY,
-            {"user_fields": user_fields},
+            {"user_fields": _USER_FIELDS},
         ),
         Feed(
             "activities",
@@ -423,8 +509,17 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             activities.Activity,
             schema.ACTIVITIES,
             Changed(">=LAST_UPDATED", "modified_at"),
-            computed={"completed_at": completion},
-            parts=(Part(schema.ACTIVITY_BINDINGS, "activity_id", ("entity_type_id", "entity_id"), bindings),),
+            computed={"completed_at": Computed(completion, ("completed", "modified_at"))},
+            parts=(
+                Part(
+                    schema.ACTIVITY_BINDINGS,
+                    "activity_id",
+                    ("entity_type_id", "entity_id"),
+                    bindings,
+                    ("bindings",),
+                    activities.ActivityBinding,
+                ),
+            ),
         ),
         Feed(
             "tasks",
@@ -441,7 +536,7 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             schema.PHONE_CALLS,
             Appended(),
             "telephony",
-            computed={"phone_key": dialled, "tags": tags_of},
+            computed=_OF_CALLS,
         ),
         # A vote, a record or a transcript comes later and leaves no trace: the last days are read again now and then.
         Feed(
@@ -451,7 +546,7 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             schema.PHONE_CALLS,
             Changed(">=CALL_START_DATE", "started_at", overlap=timedelta(days=2), every=timedelta(hours=1)),
             "telephony",
-            computed={"phone_key": dialled, "tags": tags_of},
+            computed=_OF_CALLS,
         ),
         Feed("absences", ABSENCES, people.Absence, schema.ABSENCES, Spanned(), "calendar"),
     )  # fmt: skip
@@ -473,7 +568,14 @@ def _clients(
 ) -> Feed:
     """Somebody who has phones and addresses: they are asked for, and only their keys are kept."""
     personal = ("phones", "emails") if options.personal else ()
-    keys = Part(schema.CLIENT_KEYS, "entity_id", ("kind", "key"), keys_of, _of(entity_type))
+    keys = Part(
+        schema.CLIENT_KEYS,
+        "entity_id",
+        ("kind", "key"),
+        keys_of,
+        ("phones", "emails"),
+        within=_of(entity_type),
+    )
     return Feed(
         name,
         listing(select=(*entity.asked, *more, *personal), user_fields=options.fields_of(entity_type.code.lower())),
@@ -568,6 +670,6 @@ def _attached(options: MirrorOptions) -> tuple[Feed, ...]:
             schema.SCHEDULES,
             hourly,
             "timeman",
-            computed={"spec": lambda schedule, _at: schedule.spec},
+            computed={"spec": Computed(lambda schedule, _at: schedule.spec, ("spec",))},
         ),
     )

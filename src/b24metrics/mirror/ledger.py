@@ -182,13 +182,13 @@ class Ledger:
         """
         with self.store.transaction():
             records = [one for found in answers.values() for one in found]
-            unread = [one for one in records if isinstance(one, Unread)]
-            page = feed.page(self.portal, [one for one in records if not isinstance(one, Unread)], at)
+            read, unread = feed.read(records)
+            page = feed.page(self.portal, read, at)
             owners = pa.array(answers, pa.int64())
             # Who could not be told of keeps what was known: an owner that is really gone is found by a sweep.
             told = [owner for owner, found in answers.items() if not any(map(_is_of_owner, found))]
             self._replace(
-                Part(feed.table, kind.owner, (), lambda _: None, feed.within), pa.array(told, pa.int64()), page
+                Part(feed.table, kind.owner, (), lambda _: None, within=feed.within), pa.array(told, pa.int64()), page
             )
             if feed.table is schema.PAYMENTS:
                 observe.payments(self.store, self.portal, page)
@@ -407,14 +407,13 @@ class Ledger:
 
         ``late``: a round may have written newer ones meanwhile, which are left alone.
         """
-        unread = [one for one in records if isinstance(one, Unread)]
-        read = [one for one in records if not isinstance(one, Unread)] if unread else records
+        read, unread = feed.read(records)
         page = feed.page(self.portal, read, at)
         owing: list[int] = []
         if feed.stamped:
             sight = observe.Sight(self.store, self.portal, feed.table, page)
             if late and (outdated := sight.outdated()):
-                read = [one for one in read if one.id not in outdated]
+                read = read.without(outdated)
                 sight.without(outdated)
                 page = sight.page
             sight.note_changes(at)

@@ -55,23 +55,32 @@ def page_of(table: Table, names: Sequence[str], rows: Sequence[Sequence[object]]
     return page_of_columns(table, dict(zip(names, columns, strict=True)), len(rows))
 
 
-def page_of_columns(table: Table, columns: Mapping[str, Sequence[object]], count: int, **constants: object) -> pa.Table:
-    """The same from columns of ``count`` values each; ``constants`` hold one value for all rows.
+def page_of_columns(
+    table: Table, columns: Mapping[str, Sequence[object] | pa.Array], count: int, **constants: object
+) -> pa.Table:
+    """The same from columns of ``count`` values each, or arrays of the right type; ``constants`` hold one value for all rows.
 
     Raises:
         MirrorError: a value that its column cannot hold.
     """
     schema = arrow_schema(table, (*constants, *columns))
-    keys = [columns[name] for name in table.primary_key if name in columns]
+    key = [name for name in table.primary_key if name in columns]
     arrays = [
         pa.repeat(pa.scalar(constants[field.name], field.type), count)
         if field.name in constants
-        else _column(table, field, columns[field.name], keys)
+        else _column(table, field, columns[field.name], [columns[name] for name in key])
         for field in schema
     ]
-    page = pa.Table.from_arrays(arrays, schema=schema)
-    last = {key: n for n, key in enumerate(zip(*keys, strict=True))}
-    return page if len(last) == count else page.take(list(last.values()))
+    return _last_of_each(pa.Table.from_arrays(arrays, schema=schema), key)
+
+
+def _last_of_each(page: pa.Table, key: Sequence[str]) -> pa.Table:
+    """The last row of each key."""
+    keys = page.select(key)
+    if keys.group_by(key, use_threads=False).aggregate([]).num_rows == page.num_rows:
+        return page
+    last = {each: n for n, each in enumerate(zip(*(column.to_pylist() for column in keys.columns), strict=True))}
+    return page.take(list(last.values()))
 
 
 def page_of_mappings(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.Table:
@@ -86,11 +95,16 @@ def page_of_mappings(table: Table, rows: Sequence[Mapping[str, object]]) -> pa.T
     return page_of(table, names, [[row.get(name) for name in names] for row in rows])
 
 
-def _column(table: Table, field: pa.Field, values: Sequence[object], keys: Sequence[Sequence[object]]) -> pa.Array:
+def _column(
+    table: Table, field: pa.Field, values: Sequence[object] | pa.Array, keys: Sequence[Sequence[object] | pa.Array]
+) -> pa.Array:
+    if isinstance(values, pa.Array):
+        return values
     try:
         return pa.array(values, field.type)
     except (pa.ArrowException, UnicodeError, OverflowError):
-        each = zip(values, zip(*keys, strict=True), strict=True)
+        said = (column.to_pylist() if isinstance(column, pa.Array) else column for column in keys)
+        each = zip(values, zip(*said, strict=True), strict=True)
         return pa.array([_mended(table, field, value, key) for value, key in each], field.type)
 
 
