@@ -68,8 +68,9 @@ def test_aggregates_are_plain_sql(fact: Fact) -> None:
     ]
     dims = aggregates.dimensions(CUTS)
     for sql in (
-        aggregates.summed_sql(fact, atoms[:1], CUTS),
-        *(aggregates.distinct_sql(fact.name, fact, atoms[1:], cut) for cut in CUTS),
+        aggregates.counted_sql(fact, atoms[:1], [], CUTS),
+        aggregates.counted_sql(fact, [], atoms[1:], CUTS),
+        aggregates.counted_sql(fact, atoms[:1], atoms[1:], CUTS),
         aggregates.rows_sql(fact, dims, ["id"], ["", "id > 0"]),
     ):
         assert carried(sql).startswith(("SELECT", "WITH"))

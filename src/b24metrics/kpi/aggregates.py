@@ -8,7 +8,7 @@ rows themselves (``rows.py``).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias
@@ -250,36 +250,59 @@ def cells_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
     return f"SELECT {listed} FROM {fact.name} GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
 
 
-def summed_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
-    """Everything that adds up, in one statement: cells, summed over the segments of every window.
+def counted_sql(fact: Fact, sums: Sequence[Atom], keys: Sequence[Atom], cuts: Sequence[Cut]) -> str:
+    """Everything that is counted, in one statement: cells, summed over the segments of every window, and distinct counts.
 
-    Rows are those of a cut where ``cut_mask`` is ``mask`` of its own columns and ``climbed`` is 1 if it goes through the tree,
-    else 0; then they are summed for every department above, which stands in the place of their own.
+    Rows are those of a cut where ``cut_mask`` is ``mask`` of its own columns and ``part`` is ``part_no``; departments above
+    stand in the place of their own. ``v0`` … are the sums, or the distinct counts, in their order.
     """
-    dims, count_of_values = dimensions(cuts), len(wanted)
+    dims = dimensions(cuts)
     told = []
     for tree in (False, True):
-        masks = dict.fromkeys(mask(cut.own_columns, dims) for cut in cuts if cut.through_tree is tree)
-        if not masks:
-            continue
-        columns = ["k.ancestor_id" if tree and dim == "department_id" else f"c.{dim}" for dim in dims]
-        keys = ", ".join(("s.window_no", "c.cut_mask", *columns))
-        named = (f"{column} AS department_id" if column == "k.ancestor_id" else column for column in columns)
-        listed = ", ".join(("s.window_no", "c.cut_mask", f"{int(tree)} AS climbed", *named, _sums(count_of_values)))
-        told.append(
-            f"SELECT {listed} FROM {_windowed('cells', fact, tree=tree)} "
-            f"WHERE c.cut_mask IN ({', '.join(map(str, masks))}) GROUP BY {keys}"
-        )
-    return f"WITH cells AS ({cells_sql(fact, wanted, cuts)}) {' UNION ALL '.join(told)}"
+        some = [cut for cut in cuts if cut.through_tree is tree]
+        if sums and some:
+            told.append(_summed(fact, len(sums), max(len(sums), len(keys)), some, dims))
+        if keys and some:
+            told.append(_distinct(fact, keys, max(len(sums), len(keys)), some, dims))
+    cells = f"WITH cells AS ({cells_sql(fact, sums, cuts)}) " if sums else ""
+    return cells + " UNION ALL ".join(told)
 
 
-def distinct_sql(source: str, fact: Fact, wanted: Sequence[Atom], cut: Cut) -> str:
-    """Distinct counts of one cut, from the rows."""
-    keys = ("s.window_no", *_columns(cut))
-    values = ", ".join(f"CAST({atom.sql} AS DOUBLE) AS v{i}" for i, atom in enumerate(wanted))
+def part_no(cut: Cut, *, distinct: bool) -> int:
+    """The rows of ``counted_sql`` that tell of a cut: sums or distinct counts, own ones or through the tree."""
+    return 2 * distinct + cut.through_tree
+
+
+def _summed(fact: Fact, count_of_values: int, width: int, cuts: Sequence[Cut], dims: Sequence[str]) -> str:
+    columns = _dimension_columns(cuts, dims)
+    masks = dict.fromkeys(mask(cut.own_columns, dims) for cut in cuts)
+    keys = ", ".join(("s.window_no", "c.cut_mask", *columns.values()))
+    values = [f"CAST(sum(c.v{i}) AS DOUBLE)" for i in range(count_of_values)]
     return (
-        f"SELECT {', '.join(keys)}, {values} FROM {_windowed(source, fact, tree=cut.through_tree)} "
-        f"GROUP BY {', '.join(keys)}"
+        f"SELECT {part_no(cuts[0], distinct=False)} AS part, s.window_no, c.cut_mask, {_listed(columns, values, width)} "
+        f"FROM {_windowed('cells', fact, tree=cuts[0].through_tree)} "
+        f"WHERE c.cut_mask IN ({', '.join(map(str, masks))}) GROUP BY {keys}"
+    )
+
+
+def _distinct(fact: Fact, wanted: Sequence[Atom], width: int, cuts: Sequence[Cut], dims: Sequence[str]) -> str:
+    """Distinct counts of cuts, from the rows; all of the cuts go through the tree, or none."""
+    columns, grouped = _dimension_columns(cuts, dims), dimensions(cuts)
+    sets = dict.fromkeys(", ".join(("s.window_no", *(columns[dim] for dim in cut.own_columns))) for cut in cuts)
+    bits = (
+        f"{1 << (len(dims) - 1 - i)}" + (f" * GROUPING({columns[dim]})" if dim in grouped else "")
+        for i, dim in enumerate(dims)
+    )
+    # What no cut here groups by is NULL, of its own type.
+    shown = {
+        dim: column if dim in grouped else f"max({column}) FILTER (WHERE FALSE)" for dim, column in columns.items()
+    }
+    source = f"(SELECT * FROM {fact.name} WHERE NOT {fact.solo})" if fact.solo else fact.name
+    values = [f"CAST({atom.sql} AS DOUBLE)" for atom in wanted]
+    return (
+        f"SELECT {part_no(cuts[0], distinct=True)} AS part, s.window_no, {' + '.join(bits) or '0'} AS cut_mask, "
+        f"{_listed(shown, values, width)} FROM {_windowed(source, fact, tree=cuts[0].through_tree)} "
+        f"GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
     )
 
 
@@ -291,16 +314,24 @@ def rows_sql(fact: Fact, dims: Sequence[str], columns: Sequence[str], wheres: Se
     return f"SELECT {', '.join(('segment_no', *dims, *values, *met))} FROM {fact.name} WHERE {' OR '.join(conditions)}"
 
 
-def _columns(cut: Cut) -> tuple[str, ...]:
-    return tuple(f"k.{column}" if column == "ancestor_id" else f"c.{column}" for column in cut.columns)
+def _dimension_columns(cuts: Sequence[Cut], dims: Sequence[str]) -> dict[str, str]:
+    """Where the dimensions stand; ``cuts`` go all through the tree, or none."""
+    return {dim: "k.ancestor_id" if cuts[0].through_tree and dim == "department_id" else f"c.{dim}" for dim in dims}
 
 
 def _grouping(dims: Sequence[str]) -> str:
     return f"GROUPING({', '.join(dims)})" if dims else "0"
 
 
-def _sums(count_of_values: int) -> str:
-    return ", ".join(f"CAST(sum(c.v{i}) AS DOUBLE) AS v{i}" for i in range(count_of_values))
+def _listed(columns: Mapping[str, str], values: Sequence[str], width: int) -> str:
+    """Dimensions by their names, values as ``v0`` …, as many as ``width``."""
+    filled = (*values, *["CAST(NULL AS DOUBLE)"] * (width - len(values)))
+    return ", ".join(
+        (
+            *(f"{column} AS {name}" for name, column in columns.items()),
+            *(f"{value} AS v{i}" for i, value in enumerate(filled)),
+        )
+    )
 
 
 def _windowed(source: str, fact: Fact, *, tree: bool = False) -> str:

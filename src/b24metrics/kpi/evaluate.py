@@ -143,6 +143,11 @@ class _Job:
     row_measures: dict[RowMeasure, None] = field(default_factory=dict)
     cuts: dict[Cut, None] = field(default_factory=dict)
 
+    @property
+    def questions(self) -> int:
+        """How many statements it takes."""
+        return bool(self.atoms) + bool(self.row_measures)
+
 
 class _Round:
     """One evaluation, inside one transaction."""
@@ -245,48 +250,43 @@ class _Round:
                 self._making.carry_out(step, desk)
                 called.update({step.table.name: desk.publish()[step.table.name]})
                 return
-            self._making.carry_out(step, desks[worker])
-            for job in of_fact[fact] if fact else ():
+            wanted = of_fact[fact] if fact else ()
+            self._making.carry_out(step, desks[worker], once=sum(job.questions for job in wanted) == 1)
+            for job in wanted:
                 self._run(job, desks[worker])
 
         carry_out(steps(of_fact), len(desks), work)
 
     def _run(self, job: _Job, desk: Desk) -> None:
-        fact = job.fact
-        sums = [(atom, atom) for atom in job.atoms if atom.adds_up]
-        keys = [atom for atom in job.atoms if not atom.adds_up]
-        source = fact.name
-        if fact.solo:
-            # A key that occurs once is counted like a row; only the few others need a set.
-            sums += [(Atom(fact, How.COUNT, where=_both(atom.where, fact.solo)), atom) for atom in keys]
-            source = f"(SELECT * FROM {fact.name} WHERE NOT {fact.solo})"
-        if sums:
-            self._sum(job, desk, [asked for asked, _ in sums], [kept for _, kept in sums])
-        for cut in job.cuts if keys else ():
-            answer = _Answer.of(desk.arrow(aggregates.distinct_sql(source, fact, keys, cut)), cut.columns, len(keys))
-            self._keep(cut, keys, answer, cut.columns, slice(None))
+        if job.atoms:
+            self._count(job, desk)
         if job.row_measures:
             self._look_at_rows(job, desk)
 
-    def _sum(self, job: _Job, desk: Desk, asked: Sequence[Atom], kept: Sequence[Atom]) -> None:
-        """Everything that adds up, by one statement: a scan into cells, the rest from them."""
-        cuts = list(job.cuts)
+    def _count(self, job: _Job, desk: Desk) -> None:
+        """What adds up and what is counted by different keys, by one statement."""
+        fact, cuts = job.fact, list(job.cuts)
+        sums = [(atom, atom) for atom in job.atoms if atom.adds_up]
+        keys = [atom for atom in job.atoms if not atom.adds_up]
+        if fact.solo:
+            # A key that occurs once is counted like a row; only the few others need a set.
+            sums += [(Atom(fact, How.COUNT, where=_both(atom.where, fact.solo)), atom) for atom in keys]
         dims = aggregates.dimensions(cuts)
-        table = desk.arrow(aggregates.summed_sql(job.fact, asked, cuts))
-        answer = _Answer.of(table, dims, len(asked))
-        masks, climbed = (table.column(name).to_numpy() for name in ("cut_mask", "climbed"))
+        table = desk.arrow(aggregates.counted_sql(fact, [asked for asked, _ in sums], keys, cuts))
+        answer = _Answer.of(table, dims, max(len(sums), len(keys)))
+        masks, parts = (table.column(name).to_numpy() for name in ("cut_mask", "part"))
         for cut in cuts:
-            rows = np.flatnonzero((masks == aggregates.mask(cut.own_columns, dims)) & (climbed == cut.through_tree))
-            self._keep(cut, kept, answer, cut.own_columns, rows)
+            of_cut = masks == aggregates.mask(cut.own_columns, dims)
+            for distinct, wanted in ((False, [kept for _, kept in sums]), (True, keys)):
+                rows = np.flatnonzero(of_cut & (parts == aggregates.part_no(cut, distinct=distinct)))
+                self._keep(cut, wanted, answer, rows)
 
-    def _keep(
-        self, cut: Cut, wanted: Sequence[Atom], answer: _Answer, columns: Sequence[str], rows: IntArray | slice
-    ) -> None:
+    def _keep(self, cut: Cut, wanted: Sequence[Atom], answer: _Answer, rows: IntArray) -> None:
         """Put some grouped rows into the frame of their cut."""
         frame, windows = self.frames[cut], answer.windows[rows]
-        keys = (answer.keys[name] for name in columns)
+        keys = (answer.keys[name] for name in cut.own_columns)
         positions = frame.positions([Coded(key.codes[rows], key.values) for key in keys], len(windows))
-        for atom, values in zip(wanted, answer.values, strict=True):
+        for atom, values in zip(wanted, answer.values, strict=False):
             frame.put(atom, windows, positions, values[rows])
 
     def _look_at_rows(self, job: _Job, desk: Desk) -> None:

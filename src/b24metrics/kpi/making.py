@@ -95,13 +95,24 @@ class Desk:
         self._reader = reader
         self._shelves = shelves
         self._own: dict[str, str] = {}
+        self._meant: dict[str, tuple[str, Sequence[Any]]] = {}
 
     def arrow(self, sql: str, params: Sequence[Any] = ()) -> pa.Table:
-        return self._reader.arrow(self._spelled(sql), params)
+        meant = {name: self._meant.pop(name) for name in dict.fromkeys(_TABLE.findall(sql)) if name in self._meant}
+        sql = self._spelled(sql)
+        if meant:
+            tables = ", ".join(f"{name} AS ({table})" for name, (table, _) in meant.items())
+            sql = f"WITH {tables} SELECT * FROM ({sql}) AS asked"
+            params = [*(value for _, values in meant.values() for value in values), *params]
+        return self._reader.arrow(sql, params)
 
     def make(self, name: str, sql: str, params: Sequence[Any] = ()) -> None:
         self._reader.make(name, self._spelled(sql), params)
         self._own[name] = self._reader.called(name)
+
+    def mean(self, name: str, sql: str, params: Sequence[Any] = ()) -> None:
+        """Say what the table is that the next question will name: nothing is made, and columns nobody reads cost nothing."""
+        self._meant[name] = self._spelled(sql), params
 
     def load(self, name: str, table: pa.Table) -> None:
         self._reader.load(name, table)
@@ -170,11 +181,11 @@ class Making:
         spans = [(fact.name, *span) for fact, found in self.spans.items() for span in found]
         yield "kpi_spans", arrow_rows(_SPANS, spans)
 
-    def carry_out(self, step: Step, desk: Desk) -> None:
-        """Make the tables of one step."""
+    def carry_out(self, step: Step, desk: Desk, *, once: bool = False) -> None:
+        """Make the tables of one step; ``once``: its fact will be asked one question, and is made for that alone."""
         for view in step.makes:
             if isinstance(view, Fact):
-                self._place(view, desk)
+                self._place(view, desk, once=once)
             else:
                 desk.make(view.name, *self._bound(view))
 
@@ -190,7 +201,7 @@ class Making:
         # Every fact has windows of its own.
         return _NAMED.sub(bind, view.sql.replace("kpi_windows", f"{view.name}_windows")), params
 
-    def _place(self, fact: Fact, desk: Desk) -> None:
+    def _place(self, fact: Fact, desk: Desk, *, once: bool) -> None:
         """The fact with the department of its manager, the segment of its moment, and what SQL could not compute."""
         bounds, since = self._segments[fact].bounds, self._reach[fact]
         segment, params = _segment(fact, bounds)
@@ -211,7 +222,8 @@ class Making:
         if fact.placed:
             department = "CASE WHEN p.fixed THEN p.department_id ELSE coalesce(q.counts_for, p.department_id, 0) END"
             placed = " LEFT JOIN kpi_places AS q ON q.department_id = f.placed_in"
-        desk.make(
+        put = desk.mean if once else desk.make
+        put(
             fact.name,
             f"SELECT f.*{adds}, {department} AS department_id, {segment} AS segment_no FROM {source} AS f "
             f"LEFT JOIN kpi_people AS p ON p.manager_id = f.manager_id{placed}{refined}{where}",
