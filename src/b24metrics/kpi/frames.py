@@ -9,7 +9,7 @@ value is not 0; sources, currencies, lines and labels beyond the grain where the
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
@@ -118,24 +118,25 @@ class Places:
     def _active(self) -> Mapping[object, bool]:
         return {manager.id: manager.active for manager in self.directory.managers}
 
-    def labels(self, cut: Cut, keys: Iterable[Key]) -> Labels:
+    def labels(self, cut: Cut, keys: Collection[Key]) -> Labels:
         """Label texts of keys; names in the order of ``Family.labels``."""
         names = tuple(dict.fromkeys((*cut.grain.labels, *cut.labels)))
-        places = {column: place for place, column in enumerate(cut.columns)}
+        columns = {column: [key[place] for key in keys] for place, column in enumerate(cut.columns)}
         if Axis.DEPARTMENT in cut.grain:
-            places["department_id"] = places["ancestor_id"]
+            columns["department_id"] = columns["ancestor_id"]
         if Axis.MANAGER in cut.grain:
-            manager, departments = places["manager_id"], self._departments
-            places["department_id"] = len(cut.columns)
-            keys = ((*key, departments.get(key[manager])) for key in keys)
-        order = [places[name] for name in names]
-        return Labels(
-            names, [tuple([NONE if (told := key[place]) is None else str(told) for place in order]) for key in keys]
-        )
+            columns["department_id"] = [self._departments.get(manager) for manager in columns["manager_id"]]
+        return Labels.of_columns(names, [_told(columns[name]) for name in names], len(keys))
 
     @cached_property
     def _departments(self) -> Mapping[object, int]:
         return {manager.id: manager.department_id for manager in self.directory.managers}
+
+
+def _told(values: Sequence[int | str | None]) -> list[str]:
+    """Keys of one column as texts; equal ones share theirs."""
+    texts = {value: NONE if value is None else str(value) for value in set(values)}
+    return list(map(texts.__getitem__, values))
 
 
 @dataclass
@@ -157,6 +158,7 @@ class Frame:
     _at: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     _growing: threading.Lock = field(default_factory=threading.Lock)
     _combined: dict[tuple[str, ...], Labels] = field(default_factory=dict)
+    _everything: dict[int, tuple[IntArray, IntArray]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, cut: Cut, window_count: int, places: Places) -> Frame:
@@ -211,6 +213,13 @@ class Frame:
         """Labels of each key, by position: made once, when everything has been put, however many KPIs are cut that way."""
         return self.places.labels(self.cut, self.keys)
 
+    def everything(self, windows: int) -> tuple[IntArray, IntArray]:
+        """Window and position of every cell, when everything has been put; the same objects for all who ask."""
+        if windows not in self._everything:
+            keys = len(self.keys)
+            self._everything[windows] = np.repeat(np.arange(windows), keys), np.tile(np.arange(keys), windows)
+        return self._everything[windows]
+
     def combined(self, names: tuple[str, ...], combination: Mapping[str, str]) -> Labels:
         """The same with labels that all keys have, in the order of ``names``."""
         told = (*names, *(combination.get(name, "") for name in names))
@@ -238,15 +247,17 @@ class Frame:
         rows = np.full(self.window_count, -1)
         rows[different] = np.arange(len(different))
         found = np.full((len(different), len(self.keys)), 0.0 if adds_up else np.nan)
+        flat = found.reshape(-1)
         for of_windows, positions, values in self.parts.get(column, ()):
             row = rows[of_windows]
             asked = row >= 0
             if not asked.all():
                 row, positions, values = row[asked], positions[asked], values[asked]  # noqa: PLW2901 - those asked for
+            place = row * len(self.keys) + positions
             if adds_up:
-                found[row, positions] += values
+                flat[place] += values
             else:
-                found[row, positions] = values
+                flat[place] = values
         return found if len(different) == len(windows) else found[rows[list(windows)]]
 
 
@@ -268,11 +279,15 @@ def block(
         shown &= ~np.isnan(values.denominator)  # no plan, nothing to attain
     if not kpi.parts:
         shown &= has_value
-    at_window, at_key = np.nonzero(shown)
-    value, n, numerator, denominator = (
-        None if part is None else part[at_window, at_key]
-        for part in (values.value, values.n, values.numerator, values.denominator)
-    )
+    if shown.all():  # then blocks share what they have in common
+        at_window, at_key = frame.everything(len(windows))
+        which: slice | IntArray = slice(None)
+    else:
+        which = np.flatnonzero(shown)
+        at_window, at_key = np.divmod(which, shown.shape[1])
+    parts = values.value, values.n, values.numerator, values.denominator
+    taken = {id(part): part.reshape(-1)[which] for part in parts if part is not None}
+    value, n, numerator, denominator = (None if part is None else taken[id(part)] for part in parts)
     assert value is not None
     labels = frame.combined((*grain.labels, *kpi.labels), combination)
     return Block(kpi, grain, windows, labels, at_window, at_key, value, n, numerator, denominator)

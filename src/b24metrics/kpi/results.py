@@ -71,6 +71,11 @@ class Labels:
         self._ordered: dict[Texts, Sequence[Texts]] = {}
         self._distinct: dict[Texts, bool] = {}
 
+    @classmethod
+    def of_columns(cls, names: Texts, columns: Sequence[Iterable[str]], size: int) -> Labels:
+        """From the texts of each label."""
+        return cls(names, list(zip(*columns, strict=True)) if columns else [()] * size)
+
     def __len__(self) -> int:
         return len(self.rows)
 
@@ -88,9 +93,9 @@ class Labels:
     def ordered(self, names: Texts) -> Sequence[Texts]:
         """The rows with these labels, in this order; the same object for all who ask."""
         if names not in self._ordered:
-            places = [self.names.index(name) for name in names]
             same = names == self.names
-            self._ordered[names] = self.rows if same else [tuple([row[place] for place in places]) for row in self.rows]
+            columns = [self.column(name) for name in names]
+            self._ordered[names] = self.rows if same else Labels.of_columns(names, columns, len(self)).rows
         return self._ordered[names]
 
     def distinct(self, names: Texts) -> bool:
@@ -103,15 +108,9 @@ class Labels:
         """The same keys with labels that all of them have; all labels in the order of ``names``."""
         if not more:
             return self
-        places = [None if name in more else self.names.index(name) for name in names]
-        told = [more.get(name, "") for name in names]
-        return Labels(
-            names,
-            [
-                tuple([text if place is None else row[place] for place, text in zip(places, told, strict=True)])
-                for row in self.rows
-            ],
-        )
+        size = len(self)
+        columns = [repeat(more[name], size) if name in more else self.column(name) for name in names]
+        return Labels.of_columns(names, columns, size)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
