@@ -18,7 +18,7 @@ from b24metrics.clock import HandClock
 from b24metrics.errors import B24Error
 from b24metrics.mirror import backfill, ranges
 from b24metrics.mirror.desk import Report
-from b24metrics.mirror.feeds import Attached, Feed, standard
+from b24metrics.mirror.feeds import Feed, standard
 from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import Sync, status
@@ -91,7 +91,7 @@ def silent(world: World, store: Store, since: datetime) -> dict[str, object]:
     def claims(feed: Feed) -> bool:
         one = told[feed.name]
         fine = one.error is None and one.backfilled and not one.pending and not one.unread
-        return fine and ((one.synced_at is not None and one.synced_at >= since) or isinstance(feed.kind, Attached))
+        return fine and one.synced_at is not None and one.synced_at >= since
 
     differing = world.difference(store)
     found = {}

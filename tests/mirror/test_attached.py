@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -169,6 +169,25 @@ def test_an_owner_that_was_refused_by_mistake_is_asked_again(world: World, store
     copy(world, store, rounds=2)
     assert {} == difference(world, store)
     assert [] == store.rows("SELECT * FROM unread_records")
+
+
+def test_rows_are_no_newer_than_their_owners(world: World, store: Store) -> None:
+    """While deals cannot be listed, their product rows do not claim to be in step either."""
+
+    def synced_at(feed: str) -> datetime | None:
+        return next(one.synced_at for one in status(store, "practice", papers(), world.clock.at) if one.feed == feed)
+
+    copy(world, store, rounds=2)
+    before = synced_at("product_rows")
+    assert before is not None
+    world.clock.move(60)
+    world.portal.faults.add(Fault(Refusal("ACCESS_DENIED"), "crm.deal.list"))
+    copy(world, store)
+    assert before == synced_at("product_rows")
+
+    world.clock.move(60)
+    copy(world, store)
+    assert before + timedelta(seconds=120) <= (synced_at("product_rows") or before)
 
 
 def test_payments_that_leave_no_trace_are_found_within_a_day(world: World, store: Store) -> None:

@@ -210,13 +210,15 @@ class Ledger:
         return int(page.num_rows)
 
     def in_step(self, feed: Feed, kind: Attached, at: datetime) -> None:
-        """Note, where nothing is owed, that as of ``at`` all is here; it is complete once its owners are."""
+        """Note, where nothing is owed, that as of ``at`` all is here; it is as new and as complete as its owners."""
         mine = [self.portal, feed.name]
         states = self.states()
         if feed.name not in states or self.store.rows("SELECT 1 FROM owed WHERE portal = ? AND feed = ? LIMIT 1", mine):
             return
         state = states[feed.name]
-        changes: dict[str, object] = {"synced_at": at, "error": None}
+        changes: dict[str, object] = {"error": None}
+        if (known_at := _newest(kind, states, at)) is not None:
+            changes["synced_at"] = known_at
         if state.backfilled_at is None and state.cursor_at is not None and _whole(kind, states):
             changes["backfilled_at"] = at
         with self.store.transaction():
@@ -535,6 +537,14 @@ def untold(owner: int, reason: str) -> Unread:
 
 def _is_of_owner(record: object) -> bool:
     return isinstance(record, Unread) and record.record_id.startswith(_OF)
+
+
+def _newest(kind: Attached, states: Mapping[str, State], at: datetime) -> datetime | None:
+    """Until when the owners are known; an owner that is not known yet owes something that is not known either."""
+    if kind.of is None:
+        return at
+    owners = states.get(kind.of.name)
+    return None if owners is None or owners.synced_at is None else min(at, owners.synced_at)
 
 
 def _whole(kind: Attached, states: Mapping[str, State]) -> bool:
