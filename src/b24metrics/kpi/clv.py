@@ -161,10 +161,9 @@ def fitted(histories: Customers, end: int) -> Fitted | None:
         if known.holds(end, like):
             return known if known.models else None
     try:
-        models = (
-            lifetime.fit_purchases(histories.repeats, histories.recency, histories.age),
-            lifetime.fit_spending(histories.repeats, histories.spend),
-        )
+        # First what takes a fifth of the time: without it the other is for nothing.
+        spending = lifetime.fit_spending(histories.repeats, histories.spend)
+        models = lifetime.fit_purchases(histories.repeats, histories.recency, histories.age), spending
     except lifetime.NotFitted as reason:
         log.warning("Values of clients are not predicted: %s.", reason)
         models = None
