@@ -181,8 +181,13 @@ def test_rows_are_no_newer_than_their_owners(world: World, store: Store) -> None
     before = synced_at("product_rows")
     assert before is not None
     world.clock.move(60)
-    world.portal.faults.add(Fault(Refusal("ACCESS_DENIED"), "crm.deal.list"))
-    copy(world, store)
+    world.portal.faults.add(Fault(Refusal("OWNER_NOT_FOUND"), "crm.deal.list"))
+
+    async def work() -> None:
+        async with world.sync(store, feeds=papers()) as sync:
+            assert {"deals"} == (await sync.round()).errors.keys()
+
+    asyncio.run(work())
     assert before == synced_at("product_rows")
 
     world.clock.move(60)
