@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -305,6 +306,30 @@ def test_negative_spells(store: DuckStore) -> None:
 
     assert (4, None, None) == told(snapshot, "dq_negative_interval_count")
     assert (2, None, None) == told(snapshot, "dq_future_dated_count")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_negative_spells_are_found_wherever_rows_lie(store: DuckStore, seed: int) -> None:
+    """The numbers of rows say which came before, not their places in the mirror: in order, nearly in order, shuffled."""
+    order = Random(seed)
+    company = Company().staff()
+    deals = [company.deal() for _ in range(8)]
+    since, last, wrong = at("03-03 10:00"), dict.fromkeys(deals, at("03-01 10:00")), 0
+    for minute in range(60):
+        deal = order.choice(deals)
+        moment = since + timedelta(minutes=minute - (order.randrange(30) if order.random() < 0.1 else 0))
+        company.move(deal, moment, "P")
+        wrong += moment < last[deal]
+        last[deal] = moment
+    rows = company.rows[schema.STAGE_MOVES]
+    if seed > 3:
+        order.shuffle(rows)
+    elif seed > 1:
+        rows.insert(order.randrange(20), rows.pop(order.randrange(40, 60)))
+
+    assert (wrong, None, None) == told(
+        measured(store, company, "dq_negative_interval_count"), "dq_negative_interval_count"
+    )
 
 
 @pytest.mark.parametrize(("minutes", "wrong"), [(5, 0), (6, 3)])

@@ -242,12 +242,19 @@ def segment_sql(bounds: Sequence[object]) -> tuple[str, list[object]]:
 
 
 def cells_sql(fact: Fact, wanted: Sequence[Atom], cuts: Sequence[Cut]) -> str:
-    """One scan of a fact: aggregates by segment for every cut, that of a department by own members."""
+    """One scan of a fact: aggregates by segment for every cut, that of a department by own members.
+
+    Rows are grouped once, by everything at the same time; what the cuts leave out is summed over from there.
+    """
     dims = dimensions(cuts)
     sets = dict.fromkeys(", ".join(("segment_no", *cut.own_columns)) for cut in cuts)
+    keys = ("segment_no", *dims)
     values = (f"{atom.sql} AS v{i}" for i, atom in enumerate(wanted))
-    listed = ", ".join(("segment_no", f"{_grouping(dims)} AS cut_mask", *dims, *values))
-    return f"SELECT {listed} FROM {fact.name} GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
+    finest = f"SELECT {', '.join((*keys, *values))} FROM {fact.name} GROUP BY {', '.join(keys)}"
+    listed = ", ".join(
+        ("segment_no", f"{_grouping(dims)} AS cut_mask", *dims, *(f"sum(v{i}) AS v{i}" for i in range(len(wanted))))
+    )
+    return f"SELECT {listed} FROM ({finest}) AS f GROUP BY GROUPING SETS ({', '.join(f'({one})' for one in sets)})"
 
 
 def counted_sql(fact: Fact, sums: Sequence[Atom], keys: Sequence[Atom], cuts: Sequence[Cut]) -> str:

@@ -3,10 +3,11 @@
 Laws: one scan of a fact serves all its windows, grains and measures; nothing is computed row by row in Python; all reads
 see one state of the mirror; a KPI whose feeds were not copied has no samples and is named in ``Snapshot.absent``.
 
-How: every fact becomes a temporary table with the department of its manager and the segment of its moment (segments are
-the stretches between all window bounds). What adds up is summed once into cells (segment × keys of each cut, by grouping sets),
-and cells are rolled up into windows and departments (closure). What does not add up (distinct counts, medians, numpy) is
-grouped from the rows. Results become dense arrays per cut, measures are arithmetic on arrays.
+How: every fact becomes a temporary table, or a part of the one question that reads it, with the department of its manager
+and the segment of its moment (segments are the stretches between all window bounds). One statement counts: what adds up is
+summed once into cells (segment × keys of all cuts, then of each), and cells are rolled up into windows and departments
+(closure); distinct counts are grouped from the rows. Medians and numpy measures are given the rows. Results become dense
+arrays per cut, measures are arithmetic on arrays.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 Laws: tables are named ``kpi_…`` and made anew for every evaluation; a view is made once however many facts read it, and
 reaches back no further than its windows do. A view that several tables need is a step of its own and stands on a shelf for
-all readers; what only one table needs is made together with it. Steps that do not wait for each other may be carried
-out at the same time.
+all readers; what only one table needs is made together with it; a fact that one question reads is no table, but part of
+that question. Steps that do not wait for each other may be carried out at the same time.
 """
 
 from __future__ import annotations

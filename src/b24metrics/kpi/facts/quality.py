@@ -164,14 +164,29 @@ WHERE d.amount IS NULL AND w.amount IS NULL AND l.amount IS NULL
     state=True,
 )
 
-# Nearly all history is numbered in the order of time: deals with a row that any row numbered before it has overtaken.
+# Nearly all history is numbered in the order of time: deals with a row that any row numbered before it has overtaken. In
+# whatever order rows are read, two of which one overtook the other have both times between the ends of steps back in time,
+# or both numbers between the ends of steps back in numbers: where no row steps back, as in most histories, nothing is sorted.
 _OVERTAKEN = View(
     "kpi_overtaken",
     """
-WITH timed AS (
+WITH read AS (
+    SELECT m.id, m.created_at, lag(m.id) OVER () AS id_before, lag(m.created_at) OVER () AS before
+    FROM stage_moves AS m
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at IS NOT NULL
+), shaken AS (
+    SELECT min(CASE WHEN r.created_at < r.before THEN r.created_at END) AS low_at,
+        max(CASE WHEN r.created_at < r.before THEN r.before END) AS high_at,
+        min(CASE WHEN r.id < r.id_before THEN r.id END) AS low_id,
+        max(CASE WHEN r.id < r.id_before THEN r.id_before END) AS high_id
+    FROM read AS r
+    WHERE r.created_at < r.before OR r.id < r.id_before
+    HAVING count(*) > 0
+), timed AS (
     SELECT m.owner_id, m.created_at,
         max(m.created_at) OVER (ORDER BY m.id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS latest_at
     FROM stage_moves AS m
+    JOIN shaken AS s ON m.created_at BETWEEN s.low_at AND s.high_at OR m.id BETWEEN s.low_id AND s.high_id
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL
 )
 SELECT DISTINCT d.id, d.manager_id
@@ -307,13 +322,28 @@ JOIN deals AS e ON e.portal = $portal AND e.id = r.id
 # What is empty in a user field: nothing, an empty list, a zero, an amount of zero. A plain "false" is an answer.
 _ANSWERED = "NOT regexp_matches({}, '^(0*([.]0*)?([|].*)?|\\[\\])$')"
 
-#: Required fields of open deals, open leads and contacts: a row for every record and field.
+#: Required fields of open deals, open leads and contacts: a row for every record and field. Records are taken together with
+#: what is required of them first: where that is nothing, nothing is looked up.
 REQUIRED_FIELDS = Fact(
     "kpi_required_fields",
     f"""
-WITH deal_fields AS (
+WITH deals_asked AS MATERIALIZED (
+    SELECT d.id, d.manager_id, d.native_amount, d.closes_on, d.source_id, d.company_id, d.contact_id, l.text
+    FROM kpi_deals AS d
+    JOIN kpi_lists AS l ON l.list = 'required_deal'
+    WHERE d.semantics = 'P'
+), leads_asked AS MATERIALIZED (
+    SELECT d.id, d.manager_id, d.source_id, d.company_id, d.contact_id, l.text
+    FROM kpi_leads AS d
+    JOIN kpi_lists AS l ON l.list = 'required_lead'
+    WHERE d.semantics = 'P'
+), contacts_asked AS MATERIALIZED (
+    SELECT c.id, c.manager_id, c.name, c.last_name, c.has_phone, c.has_email, c.has_messenger, l.text
+    FROM kpi_contacts AS c
+    JOIN kpi_lists AS l ON l.list = 'required_contact'
+), deal_fields AS (
     SELECT d.id, d.manager_id,
-        CASE l.text
+        CASE d.text
             WHEN 'TITLE' THEN e.title <> ''
             WHEN 'OPPORTUNITY' THEN d.native_amount <> 0
             WHEN 'CURRENCY_ID' THEN e.currency_id <> ''
@@ -323,30 +353,28 @@ WITH deal_fields AS (
             WHEN 'TYPE_ID' THEN e.type_id <> ''
             WHEN 'COMPANY_ID' THEN d.company_id > 0
             WHEN 'CONTACT_ID' THEN d.contact_id > 0
-            ELSE {_ANSWERED.format("(CAST(nullif(e.user_fields, '') AS JSON) ->> l.text)")}
+            ELSE {_ANSWERED.format("(CAST(nullif(e.user_fields, '') AS JSON) ->> d.text)")}
         END AS filled
-    FROM kpi_deals AS d
+    FROM deals_asked AS d
     JOIN deals AS e ON e.portal = $portal AND e.id = d.id
-    JOIN kpi_lists AS l ON l.list = 'required_deal'
-    WHERE d.semantics = 'P'
+    WHERE e.id >= (SELECT min(a.id) FROM deals_asked AS a)
 ), lead_fields AS (
     SELECT d.id, d.manager_id,
-        CASE l.text
+        CASE d.text
             WHEN 'TITLE' THEN e.title <> ''
             WHEN 'OPPORTUNITY' THEN e.opportunity <> 0
             WHEN 'CURRENCY_ID' THEN e.currency_id <> ''
             WHEN 'SOURCE_ID' THEN d.source_id <> '(none)'
             WHEN 'COMPANY_ID' THEN d.company_id > 0
             WHEN 'CONTACT_ID' THEN d.contact_id > 0
-            ELSE {_ANSWERED.format("(CAST(nullif(e.user_fields, '') AS JSON) ->> l.text)")}
+            ELSE {_ANSWERED.format("(CAST(nullif(e.user_fields, '') AS JSON) ->> d.text)")}
         END AS filled
-    FROM kpi_leads AS d
+    FROM leads_asked AS d
     JOIN leads AS e ON e.portal = $portal AND e.id = d.id
-    JOIN kpi_lists AS l ON l.list = 'required_lead'
-    WHERE d.semantics = 'P'
+    WHERE e.id >= (SELECT min(a.id) FROM leads_asked AS a)
 ), contact_fields AS (
     SELECT c.id, c.manager_id,
-        CASE l.text
+        CASE c.text
             WHEN 'NAME' THEN trim(c.name) <> ''
             WHEN 'LAST_NAME' THEN trim(c.last_name) <> ''
             WHEN 'PHONE' THEN c.has_phone
@@ -355,11 +383,11 @@ WITH deal_fields AS (
             WHEN 'SOURCE_ID' THEN e.source_id <> ''
             WHEN 'TYPE_ID' THEN e.type_id <> ''
             WHEN 'COMPANY_ID' THEN e.company_id > 0
-            ELSE {_ANSWERED.format("(CAST(nullif(e.user_fields, '') AS JSON) ->> l.text)")}
+            ELSE {_ANSWERED.format("(CAST(nullif(e.user_fields, '') AS JSON) ->> c.text)")}
         END AS filled
-    FROM kpi_contacts AS c
+    FROM contacts_asked AS c
     JOIN contacts AS e ON e.portal = $portal AND e.id = c.id
-    JOIN kpi_lists AS l ON l.list = 'required_contact'
+    WHERE e.id >= (SELECT min(a.id) FROM contacts_asked AS a)
 )
 SELECT r.id, r.manager_id, r.record_kind, coalesce(r.filled, FALSE) AS filled
 FROM (
