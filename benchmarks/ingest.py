@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 
 from b24metrics.clock import HandClock
-from b24metrics.mirror.backfill import STREAMS
+from b24metrics.mirror.backfill import STREAMS, in_bulk
 from b24metrics.mirror.desk import Desk
 from b24metrics.mirror.feeds import Feed, standard, untouched
 from b24metrics.mirror.ledger import Ledger
@@ -171,7 +171,8 @@ async def ingest(feed: Feed, pages: list[bytes], path: Path) -> tuple[float, flo
                 await desk.write(desk.ledger.keep_stretch, feed, work, held, first + BATCHFUL, NOON)
 
         began, busy = time.perf_counter(), time.process_time()
-        await asyncio.gather(*(stream() for _ in range(STREAMS)))
+        with in_bulk(store):
+            await asyncio.gather(*(stream() for _ in range(STREAMS)))
         took, spent = time.perf_counter() - began, time.process_time() - busy
     [(count,)] = store.rows(f"SELECT count(*) FROM {feed.table.name}")
     store.close()

@@ -9,7 +9,7 @@ import json
 import random
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -320,6 +320,9 @@ class Torn:
         with self.store.transaction():
             yield
             self._count()  # before the commit
+
+    def one_thread_each(self) -> AbstractContextManager[None]:
+        return self.store.one_thread_each()
 
     def checkpoint(self) -> None:
         self.store.checkpoint()

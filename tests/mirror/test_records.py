@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -12,9 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b24metrics.errors import MirrorError
+from b24metrics.mirror.backfill import in_bulk
 from b24metrics.mirror.feeds import Feed, Unread, standard, tolerant, untouched
 from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.records import Unmade
+from b24metrics.mirror.stores import DuckStore
 from b24metrics.portal.dialects import page_request
 from b24metrics.portal.request import Answer
 
@@ -154,6 +157,13 @@ def test_rows_stay_as_they_came_until_they_are_written() -> None:
     assert tuple(rows) == page_request(listing).read(Answer(rows)).items
 
 
+def test_of_records_with_one_id_the_last_has_a_say() -> None:
+    """In what belongs to it as well."""
+    feed, rows = FEEDS["activities"], rows_of("activities")
+    rows[4]["ID"] = rows[1]["ID"]
+    assert kept(feed, one_by_one(feed, rows)) == kept(feed, rows)
+
+
 def test_a_row_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
     """The others are kept; what is wrong with it is told by names and without values."""
     feed, rows = FEEDS["deals"], rows_of("deals")
@@ -162,6 +172,24 @@ def test_a_row_that_cannot_be_read_costs_its_neighbours_nothing() -> None:
     assert [Unread("4", unread[0].reason)] == unread
     assert re.search(r"OPPORTUNITY \(not an amount\)", unread[0].reason)
     assert [n for n in range(1, 21) if n != 4] == feed.page("p", read, NOON)["id"].to_pylist()
+
+
+@pytest.mark.parametrize("usual", [(700, 10, 10), (0, 10, 10), (90_000, 5, 5)])
+def test_the_collector_is_as_it_was_when_a_backfill_is_over(usual: tuple[int, int, int]) -> None:
+    """Also after a failure; one that is switched off, or seldom looks anyway, is left alone; so are the database's threads."""
+    before = gc.get_threshold()
+    store = DuckStore(threads=2)
+    gc.set_threshold(*usual)
+    try:
+        with pytest.raises(KeyboardInterrupt), in_bulk(store):
+            assert usual == gc.get_threshold() or usual[0] < gc.get_threshold()[0]
+            assert [(1,)] == store.rows("SELECT current_setting('threads')")
+            raise KeyboardInterrupt
+        assert usual == gc.get_threshold()
+        assert [(2,)] == store.rows("SELECT current_setting('threads')")
+    finally:
+        gc.set_threshold(*before)
+        store.close()
 
 
 def test_nothing_of_nothing() -> None:

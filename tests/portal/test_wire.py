@@ -136,6 +136,10 @@ def test_text_that_looks_like_a_reference_does_not_become_one(text: str) -> None
     """A comment of a client must not be replaced by another client's data."""
     with pytest.raises(ValueError, match="reference"):
         command("crm.timeline.comment.add", {"fields": {"COMMENT": text}})
+    for _ in range(2):
+        assert query({"select": ["ID", text]})  # harmless outside of a batch
+        with pytest.raises(ValueError, match="reference"):
+            command("crm.deal.list", {"select": ["ID", text]})
 
 
 def test_leaves_are_counted() -> None:

@@ -433,10 +433,10 @@ def _shape(cls: type[Entity], keys: tuple[str, ...], given: tuple[str, ...]) -> 
 
 def _same_keys(rows: Sequence[Any]) -> tuple[str, ...] | None:
     """The keys of rows that all have the same ones, in the same order."""
-    keys = list(rows[0]) if rows and type(rows[0]) is dict else None
-    if keys is None or any(type(row) is not dict or list(row) != keys for row in rows):
+    if set(map(type, rows)) != {dict}:
         return None
-    return tuple(keys)
+    keys = list(rows[0])
+    return tuple(keys) if all(list(row) == keys for row in rows) else None
 
 
 def _picker(keys: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

@@ -139,6 +139,11 @@ class _Guarded:
             self._lease.renew()
             yield
 
+    @contextmanager
+    def one_thread_each(self) -> Iterator[None]:
+        with self._store.one_thread_each():
+            yield
+
     def checkpoint(self) -> None:
         self._store.checkpoint()
 

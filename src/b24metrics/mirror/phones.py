@@ -7,11 +7,13 @@ Source: catalogue §11, ``dq_duplicate_phones``, ``dq_duplicate_emails``.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
 _WHOLE: Final = 10  # digits from which a number counts as one
+_NO_DIGITS: Final = re.compile(r"[^0-9]+")
 _RUSSIAN: Final = 11  # digits of a number in the zone +7, its country code or the domestic 8 included
 
 
@@ -41,7 +43,7 @@ def email_key(address: str | None) -> str | None:
 
 def digits_of(number: str) -> str:
     """The digits of a number as they are compared."""
-    digits = "".join(character for character in number if character.isdecimal() and character.isascii())
+    digits = _NO_DIGITS.sub("", number)
     return f"7{digits[1:]}" if len(digits) == _RUSSIAN and digits[0] == "8" else digits
 
 

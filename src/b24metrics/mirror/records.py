@@ -16,6 +16,7 @@ from typing import Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from b24metrics.crm.entity import Columns, Entity, Reader
 from b24metrics.errors import UnreadableRow
@@ -166,6 +167,8 @@ def _nested(
     ids: pa.Array, lists: Sequence[Any], entity: type[Entity], kinds: Mapping[str, pa.DataType]
 ) -> Nested | None:
     if not {*map(type, lists)} <= {list, type(None)} or not isinstance(ids, pa.Array):
+        return None
+    if pc.count_distinct(ids).as_py() < len(ids):  # of several records with one id the last has a say
         return None
     said = [one is not None for one in lists]
     rows = list(chain.from_iterable(filter(None, lists)))

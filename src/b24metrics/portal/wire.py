@@ -86,7 +86,22 @@ def query(params: Mapping[str, Any], refs: Mapping[str, str] | None = None) -> s
     Raises:
         ValueError, TypeError: as ``plain``; text that the portal would read as a reference; a key with brackets.
     """
+    parts = (
+        _of_texts(key, tuple(value), refs is not None)
+        if type(value) is list and set(map(type, value)) == {str} and type(key) is str
+        else _written({key: value}, refs)
+        for key, value in params.items()
+    )
+    return "&".join(filter(None, parts))
+
+
+def _written(params: Mapping[str, Any], refs: Mapping[str, str] | None) -> str:
     return "&".join(f"{_quoted(key)}={_quoted(text)}" for key, text in _leaves(params, "", refs))
+
+
+@lru_cache(maxsize=256)  # the fields to ask for, in fifty commands the same
+def _of_texts(key: str, texts: tuple[str, ...], in_batch: bool) -> str:
+    return _written({key: texts}, {} if in_batch else None)
 
 
 @lru_cache(maxsize=4096)  # fifty commands name the same fields

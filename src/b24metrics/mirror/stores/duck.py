@@ -149,7 +149,10 @@ class DuckStore:
 
     @contextmanager
     def one_thread_each(self) -> Iterator[None]:
-        """While it lasts, a statement has one thread: for whoever runs several side by side."""
+        """While it lasts, a statement has one thread: for whoever runs several side by side, or many small ones.
+
+        Two threads for a page of 2,500 rows cost a fifth more processor time, and it is not there sooner.
+        """
         with self._opening, self._honest():
             self._sparing += 1
             if self._sparing == 1:

@@ -187,6 +187,11 @@ class PostgresStore:
         with self._honest():
             connection.execute("COMMIT")
 
+    @contextmanager
+    def one_thread_each(self) -> Iterator[None]:
+        """The server decides."""
+        yield
+
     def checkpoint(self) -> None:
         """Let the planner know how much there is now."""
         for table in TABLES:

@@ -50,6 +50,11 @@ class Store(Protocol):
         """All or nothing: an exception takes everything back. Transactions do not nest."""
         ...
 
+    @contextmanager
+    def one_thread_each(self) -> Iterator[None]:
+        """While it lasts, a statement has one thread: for whoever runs several side by side, or many small ones."""
+        ...
+
     def checkpoint(self) -> None:
         """Tidy up after much was written; not inside a transaction."""
         ...
