@@ -91,11 +91,6 @@ def survival_quantiles(starts: ArrayLike, durations: ArrayLike, observed: ArrayL
     return np.where(first < of_group[1:], lasted[times[np.minimum(first, len(times) - 1)]], np.nan)
 
 
-def survival_order(durations: ArrayLike, observed: ArrayLike) -> FloatArray:
-    """What records ascend by: whole durations, at the same one events before censorings."""
-    return np.asarray(durations, dtype=np.float64) * 2 + ~np.asarray(observed, dtype=np.bool_)
-
-
 # ---------------------------------------------------------------- tests
 
 #: Expected count of a cell below which the normal approximation is not trusted.

@@ -15,7 +15,6 @@ from b24metrics.kpi.facts.population import BORN_CLOSED, DEALS, LEAD_STAYS, LEAD
 from b24metrics.kpi.facts.view import Fact, View
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.refine import FloatArray, IntArray, Refinement
-from b24metrics.kpi.stats import survival_order
 from b24metrics.worktime import Calendars
 
 #: New requests: leads, or deals that do not come from a lead, not entered by hand; 30 days of them at least. One that is
@@ -221,7 +220,6 @@ def _waited(
             np.nan,
         ),
         "late": late.astype(np.int64),
-        "survival_order": survival_order(waited, answered),
     }
 
 
@@ -262,7 +260,7 @@ LEFT JOIN hands AS h ON h.entity_type_id = a.entity_type_id AND h.id = a.id
             "id", "manager_id", "user_id", "is_first", "from_at", "stretch_until", "ends_at", "contact_until", "assigned_at",
             "is_answered", "is_contacted", "is_assigned",
         ),
-        ("working_seconds", "contact_seconds", "assigned_seconds", "late", "survival_order"),
+        ("working_seconds", "contact_seconds", "assigned_seconds", "late"),
         _waited,
     ),
 )  # fmt: skip

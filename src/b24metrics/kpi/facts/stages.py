@@ -101,8 +101,7 @@ STAGES_ENTERED = Fact(
     """
 SELECT t.id, t.created_at AS happened_at, coalesce(h.manager_id, t.manager_id) AS manager_id, t.pipeline_id, t.stage_id,
     t.stage, t.working_seconds,
-    CASE WHEN t.left_at IS NOT NULL THEN 1 ELSE 0 END AS ended,
-    2 * t.working_seconds + CASE WHEN t.left_at IS NOT NULL THEN 0 ELSE 1 END AS survival_order
+    CASE WHEN t.left_at IS NOT NULL THEN 1 ELSE 0 END AS ended
 FROM kpi_stage_times AS t
 LEFT JOIN kpi_first_hands AS h ON h.entity_type_id = 2 AND h.id = t.id
 WHERE t.created_at >= $since
