@@ -129,6 +129,8 @@ class Ledger:
                 "UPDATE sync_ranges SET done_id = ?, row_count = row_count + ? WHERE portal = ? AND feed = ? AND first_id = ?",
                 [upto, written, self.portal, feed.name, work.first_id],
             )
+            if upto < work.last_id:
+                return
             [(undone,)] = self.store.rows(
                 "SELECT count(*) FROM sync_ranges WHERE portal = ? AND feed = ? AND done_id < last_id",
                 [self.portal, feed.name],
