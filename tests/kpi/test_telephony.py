@@ -532,6 +532,7 @@ def test_dials_per_won_deal(store: DuckStore) -> None:
         ("03-05 10:00", {"crm_activity_id": 900}, 1),  # bound to the deal
         ("03-05 10:00", {"crm_activity_id": 900, **to(5)}, 1),  # twice linked, once dialled
         ("03-05 10:00", {"crm_activity_id": 901}, 0),
+        ("03-05 10:00", {"crm_activity_id": 902}, 0),  # bound by what was deleted
         ("03-05 10:00", to(5) | {"type_id": 4}, 1),
         ("03-05 10:00", to(5) | {"type_id": 2}, 0),
         ("03-05 10:00", to(5) | {"user_id": 8}, 1),  # whoever dialled
@@ -544,6 +545,7 @@ def test_which_dials_belong_to_a_deal(store: DuckStore, moment: str, facts: dict
     other = company.deal(51)
     company.activity(deal, id=900, type_id=2, provider_id="VOXIMPLANT_CALL")
     company.activity(other, id=901, type_id=2, provider_id="VOXIMPLANT_CALL")
+    company.activity(deal, id=902, type_id=2, provider_id="VOXIMPLANT_CALL", deleted_at=at("03-11 10:00"))
     company.call(at(moment), call_id="x", **facts)
     company.call(at(moment), call_id="x", **facts)  # a second leg
 

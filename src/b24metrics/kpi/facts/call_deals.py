@@ -148,6 +148,7 @@ WITH closed AS (
     SELECT c.id AS deal_id, b.activity_id
     FROM closed AS c
     JOIN activity_bindings AS b ON b.portal = $portal AND b.entity_type_id = 2 AND b.entity_id = c.id
+    WHERE b.activity_id NOT IN (SELECT a.id FROM activities AS a WHERE a.portal = $portal AND a.deleted_at IS NOT NULL)
     UNION ALL
     SELECT c.id, a.id
     FROM closed AS c
