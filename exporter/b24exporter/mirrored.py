@@ -25,7 +25,7 @@ from b24metrics.kpi.ground import Ground
 from b24metrics.kpi.model import Grain, Kpi, Title
 from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.results import Snapshot
-from b24metrics.mirror.feeds import Feed
+from b24metrics.mirror.feed import Feed
 from b24metrics.mirror.inputs import Input, load_inputs, read_files
 from b24metrics.mirror.plans import load_plans, read_plans
 from b24metrics.mirror.stores import Store

@@ -18,7 +18,8 @@ from b24metrics.clock import HandClock
 from b24metrics.errors import B24Error
 from b24metrics.mirror import backfill, ranges
 from b24metrics.mirror.desk import Report
-from b24metrics.mirror.feeds import Feed, standard
+from b24metrics.mirror.feed import Feed
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import Sync, status

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from b24metrics.errors import ConfigError, Unreachable
-from b24metrics.mirror.feeds import Feed, standard
+from b24metrics.mirror.feed import Feed
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.stores import Store
 from b24metrics.mirror.sync import status

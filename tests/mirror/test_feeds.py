@@ -11,7 +11,8 @@ import pytest
 from b24metrics.crm import activities, people, sales
 from b24metrics.crm.wiretypes import Spelling
 from b24metrics.mirror import schema
-from b24metrics.mirror.feeds import Appended, Changed, Feed, Reloaded, Spanned, Unread, standard, tolerant
+from b24metrics.mirror.feed import Appended, Changed, Feed, Reloaded, Spanned, Unread, tolerant
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.options import MirrorOptions
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

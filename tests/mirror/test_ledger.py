@@ -12,7 +12,8 @@ import pytest
 from b24metrics.crm import activities, directories, people, sales
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror import schema
-from b24metrics.mirror.feeds import Feed, Unread, standard
+from b24metrics.mirror.feed import Feed, Unread
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.stores import DuckStore, Store

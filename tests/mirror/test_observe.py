@@ -11,7 +11,8 @@ import pytest
 
 from b24metrics.crm import billing, clients, directories, people, sales
 from b24metrics.crm.wiretypes import EntityType
-from b24metrics.mirror.feeds import Attached, standard
+from b24metrics.mirror.feed import Attached
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.stores import DuckStore, Store

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from b24metrics.errors import MirrorError
 from b24metrics.mirror.backfill import in_bulk
-from b24metrics.mirror.feeds import Feed, Unread, standard, tolerant, untouched
+from b24metrics.mirror.feed import Feed, Unread, tolerant, untouched
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.records import Unmade
 from b24metrics.mirror.stores import DuckStore
@@ -148,6 +149,30 @@ def test_what_is_left_out_is_left_out_of_everything() -> None:
     [(_, owners, rows)] = feed.part_pages("p", rest)
     assert not {2, 5} & {*owners.to_pylist(), *rows["activity_id"].to_pylist()}
     assert 0 == len(read.without(set(range(1, 21))))
+
+
+@pytest.mark.parametrize("key", ["OWNER_TYPE_ID", "OWNER_ID"])
+@pytest.mark.parametrize("said", [(), (0,), ("0",), ("",), (None,)])
+def test_a_binding_to_nothing_is_no_row(key: str, said: tuple[object, ...]) -> None:
+    """Also beside one that leads somewhere, and whichever way the activity is read; what stood there before is replaced."""
+    feed = FEEDS["activities"]
+    whole = {"OWNER_TYPE_ID": "2", "OWNER_ID": "9"}
+    broken = {name: value for name, value in whole.items() if name != key} | dict(zip((key,), said, strict=False))
+    rows = [
+        {"ID": "1", "BINDINGS": [whole, broken]},
+        {"ID": "2", "BINDINGS": [broken]},
+        {"ID": "3", "BINDINGS": [whole]},
+    ]
+    apart = [{"ID": "1", "BINDINGS": [broken]}]  # all bindings of one shape, so that no entity is made
+
+    for records in (rows, one_by_one(feed, rows)):
+        [(_, owners, bound)] = feed.part_pages("p", feed.read(records)[0])
+        assert [1, 2, 3] == owners.to_pylist()
+        assert [(1, 2, 9), (3, 2, 9)] == [tuple(row.values())[1:] for row in bound.to_pylist()]
+    for records in (apart, one_by_one(feed, apart)):
+        [(_, owners, bound)] = feed.part_pages("p", feed.read(records)[0])
+        assert ([1], 0) == (owners.to_pylist(), bound.num_rows)
+    assert isinstance(feed.read(apart)[0], Unmade)
 
 
 def test_rows_stay_as_they_came_until_they_are_written() -> None:

@@ -18,7 +18,8 @@ from b24metrics.errors import UnwritableMirror
 from b24metrics.mirror import schema
 from b24metrics.mirror.census import Cell, Census, Standing
 from b24metrics.mirror.desk import Report
-from b24metrics.mirror.feeds import Feed, standard
+from b24metrics.mirror.feed import Feed
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.stores import DuckStore, Store

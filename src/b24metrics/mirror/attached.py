@@ -22,7 +22,7 @@ from b24metrics.errors import (
     UnreadableRow,
 )
 from b24metrics.mirror.desk import Desk, Run
-from b24metrics.mirror.feeds import Attached, Feed
+from b24metrics.mirror.feed import Attached, Feed
 from b24metrics.mirror.ledger import untold
 from b24metrics.portal.limits import Lane
 from b24metrics.portal.request import MAX_COMMANDS, Request

@@ -22,7 +22,7 @@ from b24metrics.crm import directories, people, probe
 from b24metrics.errors import TryLater, WalkCut
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.desk import Desk, Report, Run, together
-from b24metrics.mirror.feeds import Changed, Feed, Unread, untouched
+from b24metrics.mirror.feed import Changed, Feed, Unread, untouched
 from b24metrics.mirror.forecast import Budgets, forecast
 from b24metrics.mirror.ledger import State
 from b24metrics.mirror.ranges import BATCHFUL, STREAMS, Range, Sample, halves, left, plan, sample_points

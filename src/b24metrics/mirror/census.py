@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from b24metrics.mirror import schema
-from b24metrics.mirror.feeds import Appended, Feed
+from b24metrics.mirror.feed import Appended, Feed
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.rows import page_of
 from b24metrics.portal.dialects import PAGE

@@ -30,7 +30,7 @@ from b24metrics.errors import (
     UnreadableRow,
     WalkCut,
 )
-from b24metrics.mirror.feeds import Feed
+from b24metrics.mirror.feed import Feed
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.portal.limits import Gate, Lane
 from b24metrics.portal.request import Batch, Listing, Page, Request

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from b24metrics.mirror import observe, schema
-from b24metrics.mirror.feeds import Appended, Attached, Feed, Part, Unread
+from b24metrics.mirror.feed import Appended, Attached, Feed, Part, Unread
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.rows import page_of
 from b24metrics.mirror.stores import Store

@@ -16,7 +16,7 @@ from b24metrics.crm import people, probe
 from b24metrics.errors import B24Error, UnreadableReply
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.desk import Desk, Report, Run, together
-from b24metrics.mirror.feeds import Appended, Changed, Feed, Reloaded, Spanned, tolerant
+from b24metrics.mirror.feed import Appended, Changed, Feed, Reloaded, Spanned, tolerant
 from b24metrics.mirror.ledger import State
 from b24metrics.mirror.ranges import BATCHFUL
 from b24metrics.portal.dialects import page_request

@@ -33,7 +33,7 @@ from b24metrics.errors import B24Error, TryLater
 from b24metrics.mirror import schema
 from b24metrics.mirror.census import Cell, Census, Standing
 from b24metrics.mirror.desk import Desk, Run
-from b24metrics.mirror.feeds import Feed, Unread, tolerant
+from b24metrics.mirror.feed import Feed, Unread, tolerant
 from b24metrics.mirror.options import SweepOptions
 from b24metrics.mirror.ranges import BATCHFUL
 from b24metrics.portal.dialects import PAGE, count_request, dialect_of, page_request, row_id

@@ -22,7 +22,8 @@ from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.backfill import Backfill, Progress
 from b24metrics.mirror.census import Census
 from b24metrics.mirror.desk import Client, Desk, Report, Run
-from b24metrics.mirror.feeds import Feed, Reloaded, standard
+from b24metrics.mirror.feed import Feed, Reloaded
+from b24metrics.mirror.feeds import standard
 from b24metrics.mirror.lease import LEASE_SECONDS, Lease
 from b24metrics.mirror.ledger import Ledger, State
 from b24metrics.mirror.options import SweepOptions
