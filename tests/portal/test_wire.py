@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from b24metrics.errors import NotAllowed, UnreadableReply
-from b24metrics.portal import Answer, Ref, Timing
+from b24metrics.portal import Answer, Ref, Timing, wire
 from b24metrics.portal.refusals import Cure, Refusal
 from b24metrics.portal.wire import (
     Heard,
@@ -171,6 +171,28 @@ def test_a_reference_to_nothing_is_told(ref: Ref) -> None:
 def hear(body: Any, status: int = 200) -> Answer | Refusal:
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return read_answer(Heard(status, raw), method="crm.deal.list", host="portal.example")
+
+
+@pytest.mark.parametrize("quick", [True, False])
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (rb'"\u0421\u0434\u0435\u043b\u043a\u0430 \ud83d\ude00"', "Сделка 😀"),
+        (rb'"half \ud83d"', "half \ud83d"),
+        (b"[1e400, -0, 0.1, 1.005, 9223372036854775807, -9223372036854775808]", [math.inf, 0, 0.1, 1.005, (1 << 63) - 1, -(1 << 63)]),
+        (b'{"a": 1, "a": "2"}', {"a": "2"}),
+    ],
+)  # fmt: skip
+def test_json_is_read_alike_whatever_parses_it(
+    quick: bool, written: bytes, expected: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Escaped texts, a text that was cut in the middle of a character, numbers to the last digit, repeated keys."""
+    if not quick:
+        monkeypatch.setattr(wire, "_PARSERS", (json.loads,))
+    told = hear(b'{"result": %s}' % written)
+    assert isinstance(told, Answer)
+    assert expected == told.result
+    assert type(expected) is type(told.result)
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from b24metrics.portal.flows import Errand, Flow, Got, Line, Trial, admission, a
 from b24metrics.portal.limits import LONGEST, Ticket
 from b24metrics.portal.refusals import Cure, Refusal
 from b24metrics.portal.request import MAX_COMMANDS, Answer, Batch, Ref
-from b24metrics.portal.wire import MAX_LEAVES, command, count_leaves, find_refs, plain, replace_refs, resolve
+from b24metrics.portal.wire import MAX_LEAVES, command, find_refs, plain, replace_refs, resolve
 
 
 def run_batch(line: Line, batch: Batch) -> Flow[dict[str, Any]]:
@@ -43,7 +43,8 @@ def run_batch(line: Line, batch: Batch) -> Flow[dict[str, Any]]:
         ValueError, TypeError: a reference to a request that does not come before it, a REST 3.0 request, parameters
             that have no meaning on the wire.
     """
-    work = _Work(line, batch, Trial(line, "batch"), list(batch.requests), alone=_check(batch))
+    work = _Work(line, batch, Trial(line, "batch"), list(batch.requests))
+    work.check()
     try:
         while work.waiting:
             yield from work.one_round()
@@ -64,43 +65,49 @@ def run_batch(line: Line, batch: Batch) -> Flow[dict[str, Any]]:
     )
 
 
-def _check(batch: Batch) -> set[str]:
-    """Names of the requests that cannot be written as a command and so must be sent alone."""
-    alone: set[str] = set()
-    before: dict[str, str] = {}
-    for name, request in batch.requests.items():
-        checked_method(request.method)
-        if request.rest3:
-            raise ValueError(
-                f"{name}: {request.method} belongs to REST 3.0 and cannot travel in a batch: fetch it alone"
-            )
-        for ref in find_refs(request.params):
-            if ref.name not in before:
-                raise ValueError(f"{name}: {ref} does not point to an earlier request of the batch")
-        plain(replace_refs(request.params, lambda _: 0))
-        try:
-            command(request.method, request.params, before)
-        except ValueError:
-            alone.add(name)
-        if count_leaves(request.params) > MAX_LEAVES:
-            alone.add(name)
-        before[name] = name
-    return alone
-
-
 @dataclass(slots=True)
 class _Work:
-    """What of a batch is done, failed, and still waiting. ``raw``: results as they came, for references."""
+    """What of a batch is done, failed, and still waiting.
+
+    Attributes:
+        alone: requests that cannot be written as a command and so must be sent alone. commands: those without references,
+        as they are written. raw: results as they came, for references.
+    """
 
     line: Line
     batch: Batch
     trial: Trial
     waiting: list[str]
-    alone: set[str]
+    alone: set[str] = field(default_factory=set)
+    commands: dict[str, str] = field(default_factory=dict)
     done: dict[str, Any] = field(default_factory=dict)
     failed: dict[str, B24Error] = field(default_factory=dict)
     raw: dict[str, Any] = field(default_factory=dict)
     refs: dict[str, tuple[Ref, ...]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse what cannot be meant. Raises as ``run_batch``."""
+        before: dict[str, str] = {}
+        for name, request in self.batch.requests.items():
+            checked_method(request.method)
+            if request.rest3:
+                raise ValueError(
+                    f"{name}: {request.method} belongs to REST 3.0 and cannot travel in a batch: fetch it alone"
+                )
+            for ref in self._refs(name):
+                if ref.name not in before:
+                    raise ValueError(f"{name}: {ref} does not point to an earlier request of the batch")
+            try:
+                written = command(request.method, request.params, before)
+            except ValueError:
+                plain(replace_refs(request.params, lambda _: 0))  # this has no meaning anywhere, or only in a command
+                self.alone.add(name)
+            else:
+                if written.count("&") >= MAX_LEAVES:
+                    self.alone.add(name)
+                if not self._refs(name):
+                    self.commands[name] = written
+            before[name] = name
 
     def one_round(self) -> Flow[None]:
         """Send what can be sent now, and sort what comes back."""
@@ -210,8 +217,11 @@ class _Work:
         # A refused command must not be overtaken by a write behind it, nor leave a reference to it without an end.
         halt = self.batch.halt or not all(request.repeatable for request in requests.values())
         for n, name in enumerate(names):
+            if name in self.commands:
+                commands[keys[name]] = self.commands[name]
+                continue
             params = self._params(name)
-            halt = halt or (bool(self._refs(name)) and next(find_refs(params), None) is not None)
+            halt = halt or next(find_refs(params), None) is not None
             try:
                 commands[keys[name]] = command(requests[name].method, params, {each: keys[each] for each in names[:n]})
             except ValueError:  # what a reference was replaced by cannot be written as a command
