@@ -483,6 +483,33 @@ def test_an_old_call_that_somebody_took_is_not_waiting(store: DuckStore) -> None
     )
 
 
+def test_an_old_call_that_was_passed_on_outside_is_waiting_for_all_who_had_it(store: DuckStore) -> None:
+    """It came in, whatever direction its later leg has; a dial of ours stays one though a leg of it rang with us."""
+    company = two()
+    company.call(at("2023-05-02 10:00"), call_id="x", user_id=7, **MISSED)
+    company.call(at("2023-05-02 10:01"), call_id="x", user_id=8, **UNANSWERED)
+    company.call(at("2023-05-03 10:00"), call_id="y", phone_key="other", user_id=7, **UNANSWERED)
+    company.call(at("2023-05-03 10:01"), call_id="y", phone_key="other", user_id=8, **MISSED)
+    snapshot = returned(store, company)
+
+    assert (1, 1, 1) == (
+        said(snapshot, "missed_calls_unreturned_count", STATE),
+        *(of_manager(snapshot, "missed_calls_unreturned_count", who, STATE) for who in (7, 8)),
+    )
+
+
+@pytest.mark.parametrize(("rang", "waiting"), [("09:59:59", 0), ("10:00:00", 1), ("10:00:20", 1), ("10:01:00", 1)])
+def test_an_old_talk_begins_with_the_first_leg_of_its_call(store: DuckStore, rang: str, waiting: int) -> None:
+    """A second call of the number that rings before somebody takes the first one is not returned by it."""
+    company = two()
+    company.call(at("2023-05-02 10:00:00"), call_id="x", user_id=7, **MISSED)
+    company.call(at("2023-05-02 10:00:40"), call_id="x", user_id=8, type_id=3)
+    company.call(at(f"2023-05-02 {rang}"), call_id="y", user_id=7, **MISSED)
+    snapshot = returned(store, company)
+
+    assert waiting == said(snapshot, "missed_calls_unreturned_count", STATE)
+
+
 def test_a_return_is_timed_by_the_calendar_of_who_was_called(store: DuckStore) -> None:
     """Missed on Wednesday at 17:30, returned on Thursday at 09:15: 45 minutes; at night only the morning counts."""
     company = Company().staff()

@@ -41,6 +41,7 @@ CALLS_TO_DEALS = (
     "phone_funnel",
 )
 OF_B = [kpi for kpi in KPIS.values() if kpi.chapter.value == "B" or kpi.id.startswith(CALLS_TO_DEALS)]
+RETURNED = [KPIS["missed_calls_unreturned_count"], KPIS["missed_call_return_seconds"]]
 OF_H = [kpi for kpi in KPIS.values() if kpi.chapter.value == "H"]
 WEEK = dict.fromkeys(range(1, 6), ((9, 18),))
 SPLIT = {**dict.fromkeys(range(1, 5), ((8, 12), (13, 17))), 6: ((10, 14),)}
@@ -73,6 +74,7 @@ INVOICE_STAGES = {
 }
 QUOTE_STAGES = (("DRAFT", "P"), ("SENT", "P"), ("SEEN", "P"), ("APPROVED", "S"), ("DECLINED", "F"))
 NUMBERS = ("p1", "p2", "p3", "p4", None)
+MISSED, TALKED = {"failed_code": "304", "duration_seconds": 0}, {"failed_code": "200", "duration_seconds": 60}
 CONTACTS, COMPANIES, LEADS = (5, 7), (6, 9), (801, 802, 803)
 MONEY = ("0", "100", "0.10", "99999.99", "-50", "1000.01", None)
 
@@ -376,6 +378,27 @@ def salvo(draw: Draw) -> None:
             )  # fmt: skip
 
 
+def busy_lines(seed: int) -> World:
+    """A company of which two numbers want much within hours, long ago and where the days of the windows begin."""
+    random = Random(seed)
+    zone = ZoneInfo("Europe/Moscow")
+    now = datetime(2025, 3, 14, 12, tzinfo=zone).astimezone(UTC)
+    company = Company(zone="Europe/Moscow", crm_mode=1, feeds=FEEDS)
+    draw = Draw(random, company, now, zone)
+    people(draw)
+    bounds = [edge + timedelta(days=days) for edge in draw.edges for days in (0, -1, -2)]
+    for number in range(random.randint(5, 25)):
+        around = draw.one(now - timedelta(days=200), draw.one(*bounds), min(bounds) - timedelta(days=draw.one(0, 1, 2)))
+        started = around + timedelta(seconds=draw.one(-7000, -3600, -40, -20, -1, 0, 0, 1, 20, 40, 3600, 9000))
+        kind, phone, step = draw.one(1, 2, 2, 2, 3), draw.one("p1", "p2", "p2", None), draw.one(0, 1, 20, 4000)
+        for leg in range(draw.one(1, 1, 2, 3)):
+            company.call(
+                min(started + timedelta(seconds=leg * step), now), user_id=draw.person(), call_id=draw.one(f"c{number}"),
+                type_id=kind if leg == 0 else draw.one(1, 2, 3), phone_key=phone, **draw.one(MISSED, MISSED, TALKED),
+            )  # fmt: skip
+    return World(company, now, KpiOptions(sales_departments=frozenset({10})), (WEEK, {}))
+
+
 def quote(draw: Draw) -> None:
     number = draw.company.number()
     moments = sorted({draw.moment(future=0) for _ in range(draw.random.randint(1, 4))})
@@ -552,6 +575,15 @@ def test_activity_is_read_twice_alike(store: DuckStore, seed: int) -> None:
 
     assert {} == differences(made.witness(Witness), said, OF_B)
     assert {} == out_of_step(made, said)
+
+
+@COMPANIES_OF_ANY_SEED
+@given(seed=st.integers(0, 2**32))
+def test_busy_lines_are_read_twice_alike(store: DuckStore, seed: int) -> None:
+    """Missed calls and their return (§6.1), where calls of one number overlap: what is long past is not followed call by call."""
+    made = busy_lines(seed)
+
+    assert {} == differences(made.witness(Witness), asked(store, made, RETURNED), RETURNED)
 
 
 @COMPANIES_OF_ANY_SEED

@@ -20,37 +20,68 @@ _LEG = """
 """
 # As a condition: no talk where a column is NULL.
 _CONNECTED = "c.failed_code = '200' AND c.duration_seconds > 0"
-_UNHEARD = f"c.type_id IN (2, 3) AND NOT coalesce({_CONNECTED}, FALSE)"
+# A leg without the id of a call is a call of its own.
+_CALL = "coalesce(nullif(c.call_id, ''), '?' || c.id)"
+_LONGEST = "INTERVAL '6 hours'"  # no call takes longer from its first leg to its last
+_LATELY = "($since - INTERVAL '1 day')"
+_TALKED = f"coalesce({_CONNECTED}, FALSE)"
+_UNHEARD = f"c.type_id IN (2, 3) AND NOT {_TALKED}"
 
-#: Episodes that had begun, and were waiting, a day before the windows: legs of their first missed calls. A leg that nobody
-#: took may belong to a call that somebody did, or that we made ourselves: then it follows a talk with its number within a
-#: day, or was redirected, or has no number; only those few are asked.
+#: Episodes that had begun, and were waiting, a day before the windows: all legs of their first missed calls. Numbers are
+#: first compared leg by leg, with their last talk; then calls are looked at whole: what rang since that talk, and all that the
+#: number had near it, for a talk begins with the first leg of its call.
 OLD_EPISODES = View(
     "kpi_old_episodes",
     f"""
 WITH past AS (
     SELECT c.phone_key, max(c.started_at) AS contact_at
     FROM phone_calls AS c
-    WHERE {_LEG} AND {_CONNECTED} AND c.phone_key IS NOT NULL AND c.started_at < $since - INTERVAL '1 day'
+    WHERE {_LEG} AND {_CONNECTED} AND c.phone_key IS NOT NULL AND c.started_at < {_LATELY}
     GROUP BY c.phone_key
 ), unheard AS (
-    SELECT c.id, nullif(c.call_id, '') AS call_id, c.phone_key, c.user_id AS manager_id, c.started_at,
-        c.type_id = 3 OR c.phone_key IS NULL OR coalesce(c.started_at <= p.contact_at + INTERVAL '1 day', FALSE) AS doubtful
+    SELECT c.id, {_CALL} AS call, coalesce(c.call_id, '') = '' AS alone, c.phone_key, c.user_id AS manager_id, c.started_at,
+        c.type_id, p.contact_at, coalesce(c.started_at < p.contact_at, FALSE) AS before
     FROM phone_calls AS c
     LEFT JOIN past AS p ON p.phone_key = c.phone_key
-    WHERE {_LEG} AND {_UNHEARD} AND c.started_at < $since - INTERVAL '1 day'
-      AND (p.contact_at IS NULL OR c.started_at > p.contact_at)
-), heard AS (
-    SELECT DISTINCT c.call_id
+    WHERE {_LEG} AND {_UNHEARD} AND c.started_at < {_LATELY}
+      AND (p.contact_at IS NULL OR c.started_at >= p.contact_at - {_LONGEST})
+), near AS (
+    SELECT DISTINCT u.phone_key, u.contact_at FROM unheard AS u WHERE u.before
+), asked AS (
+    SELECT DISTINCT u.call FROM unheard AS u WHERE NOT u.before
+), whole AS (
+    SELECT c.id, {_CALL} AS call, c.phone_key, c.user_id AS manager_id, c.started_at, c.type_id, {_TALKED} AS connected
     FROM phone_calls AS c
-    JOIN unheard AS u ON u.call_id = c.call_id AND u.doubtful
-    WHERE {_LEG} AND c.started_at < $now AND (c.type_id IN (1, 4) OR ({_CONNECTED}))
-), missed AS (
-    SELECT u.id, u.call_id, u.phone_key, u.manager_id, u.started_at,
-        coalesce(u.phone_key, '?' || coalesce(u.call_id, CAST(u.id AS VARCHAR))) AS episode
+    JOIN near AS n ON n.phone_key = c.phone_key
+    WHERE {_LEG} AND c.started_at >= n.contact_at - {_LONGEST} AND c.started_at < least(n.contact_at + 2 * {_LONGEST}, $now)
+    UNION
+    SELECT c.id, c.call_id AS call, c.phone_key, c.user_id AS manager_id, c.started_at, c.type_id, {_TALKED} AS connected
+    FROM phone_calls AS c
+    JOIN asked AS a ON a.call = c.call_id
+    WHERE {_LEG} AND c.started_at < $now
+    UNION
+    SELECT u.id, u.call, u.phone_key, u.manager_id, u.started_at, u.type_id, FALSE AS connected
     FROM unheard AS u
-    LEFT JOIN heard AS h ON h.call_id = u.call_id
-    WHERE h.call_id IS NULL
+    WHERE u.alone
+), legs AS (
+    SELECT w.*, row_number() OVER (PARTITION BY w.call ORDER BY w.started_at, w.id) AS leg_no FROM whole AS w
+), calls AS (
+    SELECT l.call, max(l.phone_key) AS phone_key, min(l.started_at) AS began_at, bool_or(l.connected) AS answered,
+        bool_or(l.leg_no = 1 AND l.type_id IN (1, 4)) AS outgoing
+    FROM legs AS l
+    GROUP BY l.call
+), contacts AS (
+    SELECT c.phone_key, c.began_at FROM calls AS c WHERE c.answered AND c.began_at < {_LATELY}
+    UNION ALL
+    SELECT l.phone_key, l.happened_at FROM kpi_call_legs AS l WHERE l.answered AND l.happened_at < {_LATELY}
+), talked AS (
+    SELECT c.phone_key, max(c.began_at) AS began_at FROM contacts AS c GROUP BY c.phone_key
+), missed AS (
+    SELECT u.id, u.call, u.phone_key, u.started_at, coalesce(u.phone_key, u.call) AS episode
+    FROM unheard AS u
+    JOIN calls AS c ON c.call = u.call
+    LEFT JOIN talked AS t ON t.phone_key = u.phone_key
+    WHERE NOT c.answered AND NOT c.outgoing AND coalesce(c.began_at >= t.began_at, TRUE)
 ), began AS (
     SELECT m.episode, min(m.started_at) AS happened_at FROM missed AS m GROUP BY m.episode
 ), opened AS (
@@ -59,12 +90,13 @@ WITH past AS (
     JOIN missed AS m ON m.episode = b.episode AND m.started_at = b.happened_at
     GROUP BY b.episode, b.happened_at
 )
-SELECT m.id, m.phone_key, m.manager_id, o.call_key, o.happened_at
+SELECT l.id, f.phone_key, l.manager_id, o.call_key, o.happened_at
 FROM opened AS o
 JOIN missed AS f ON f.id = o.call_key
-JOIN missed AS m ON m.episode = o.episode AND (m.id = f.id OR m.call_id = f.call_id)
+JOIN legs AS l ON l.call = f.call
 """,
     feeds=("phone_calls",),
+    needs=(CALL_LEGS,),
 )
 
 #: Episodes that began later, by the key of their first missed call. ``returned_at``: the next contact; NULL: none yet.
