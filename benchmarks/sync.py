@@ -137,12 +137,12 @@ def requests(rows: int, *patterns: str) -> bool:
             report, copied = asyncio.run(copy(served, Path(folder) / "m.duckdb", ["deals"]))
             took = time.perf_counter() - began
             cost = served.cost()
-        least = copied / 2500
+        least = rows / 2500
         print(f"  {name}: {copied:,} rows in {took:.0f} s, errors {report.errors or 'none'}")
-        # Two in a hundred; what begins and ends a copy, and six ranges, weigh more where there is little to copy.
+        # Two in a hundred; what begins and ends a copy, and five ranges, weigh more where there is little to copy.
         good += [
             told("requests", cost.requests, 1.02 * least if least >= 400 else least + 12),
-            told("commands", cost.commands, max(1.02 * copied / 50, copied / 50 + 400)),
+            told("commands", cost.commands, max(1.02 * rows / 50, rows / 50 + 400)),
             told("refusals", cost.rate + cost.time, 0),
         ]
     return all(good)
