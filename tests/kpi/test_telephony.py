@@ -774,6 +774,16 @@ def test_the_horizon_of_a_call(store: DuckStore, moment: datetime, successful: i
     )
 
 
+def test_what_will_be_won_is_not_won_yet(store: DuckStore) -> None:
+    """A portal whose clock is ahead tells of a deal that was won in half an hour."""
+    company = Company().staff()
+    company.call(at("03-10 10:00"), **to(5))
+    won_deal(company, 50, history((at("03-14 12:30"), "S")), contact_id=5, created_at=at("03-14 12:30"))
+    snapshot = led(store, company)
+
+    assert 0 == said(snapshot, "calls_successful_count", MTD)
+
+
 def test_a_call_of_two_legs_and_two_deals_is_one(store: DuckStore) -> None:
     """Calls are counted, not legs and not deals; the client's record may stand on either leg."""
     company = two()

@@ -130,9 +130,9 @@ WITH noted AS (
     SELECT r.owner_id, r.semantics, r.created_at AS from_at, lead(r.created_at) OVER deal AS until_at,
         lead(r.id) OVER deal AS move_id,
         CASE
-            WHEN lead(r.kind) OVER deal = 5 OR lead(r.pipeline_id) OVER deal <> r.pipeline_id THEN NULL
             WHEN lead(r.semantics) OVER deal = 'S' THEN 'positive'
             WHEN lead(r.semantics) OVER deal = 'F' THEN 'negative'
+            WHEN lead(r.kind) OVER deal = 5 OR lead(r.pipeline_id) OVER deal <> r.pipeline_id THEN NULL
             WHEN lead(r.sort) OVER deal > r.sort THEN 'positive'
         END AS answer
     FROM ranked AS r

@@ -174,7 +174,7 @@ WITH qualified AS (
     LEFT JOIN (
         SELECT d.client_no, s.happened_at
         FROM kpi_first_called_deals AS d
-        JOIN kpi_won AS s ON s.id = d.id
+        JOIN kpi_won AS s ON s.id = d.id AND s.happened_at < $now
     ) AS c ON c.client_no = o.client_no AND c.happened_at >= o.offered_at
     GROUP BY o.client_no, o.qualified_at, o.offered_at
 ), deeds AS (
