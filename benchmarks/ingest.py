@@ -29,7 +29,7 @@ from typing import Any
 import httpx
 
 from b24metrics.clock import HandClock
-from b24metrics.mirror.backfill import STREAMS, in_bulk
+from b24metrics.mirror.backfill import STREAMS, Intake, in_bulk
 from b24metrics.mirror.desk import Desk
 from b24metrics.mirror.feed import Feed, untouched
 from b24metrics.mirror.feeds import standard
@@ -159,6 +159,7 @@ async def ingest(feed: Feed, pages: list[bytes], path: Path) -> tuple[float, flo
         desk = Desk(portal, Ledger(store, "main"), HandClock(NOON))
         work = Range(feed.name, 1, rows, 0, rows)
         desk.ledger.begin(feed, NOON, rows, [work])
+        intake = Intake(desk)
         listing = untouched(feed.listing)
         turn = asyncio.Lock()
         firsts = iter(range(0, rows, BATCHFUL))
@@ -169,7 +170,7 @@ async def ingest(feed: Feed, pages: list[bytes], path: Path) -> tuple[float, flo
                 async with turn:  # pages come in their order
                     told = await portal.batch(asked)
                 held = [one for page in told.values() for one in page.items]
-                await desk.write(desk.ledger.keep_stretch, feed, work, held, first + BATCHFUL, NOON)
+                await intake.keep(feed, work, held, first + BATCHFUL)
 
         began, busy = time.perf_counter(), time.process_time()
         with in_bulk(store):

@@ -12,9 +12,9 @@ import pytest
 from b24metrics.crm import activities, directories, people, sales
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror import schema
-from b24metrics.mirror.feed import Feed, Unread
+from b24metrics.mirror.feed import Feed, Stretch, Unread
 from b24metrics.mirror.feeds import standard
-from b24metrics.mirror.ledger import Ledger
+from b24metrics.mirror.ledger import Copied, Ledger
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.stores import DuckStore, Store
 from tests.mirror.conftest import Torn
@@ -55,6 +55,11 @@ def everything(store: Store) -> dict[str, list[tuple[Any, ...]]]:
 # ---------------------------------------------------------------- backfill
 
 
+def keep(ledger: Ledger, feed: Feed, work: Range, records: Sequence[Any], upto: int) -> None:
+    """What came of one range."""
+    ledger.keep_copied(feed, [Copied(work, Stretch.read(feed, records), upto)], LATER)
+
+
 def test_a_backfill_ends_with_its_last_range(ledger: Ledger, store: Store) -> None:
     """Ranges are kept with how far they have come; when the last one is done the backfill is, and they are gone."""
     feed = FEEDS["deals"]
@@ -62,16 +67,47 @@ def test_a_backfill_ends_with_its_last_range(ledger: Ledger, store: Store) -> No
     ledger.begin(feed, NOON, 20, [new, old])
     assert (NOON, 20, None) == (ledger.states()["deals"].cursor_at, ledger.states()["deals"].target_id, None)
 
-    ledger.keep_stretch(feed, new, [deal(11), deal(15)], 15, LATER)
+    keep(ledger, feed, new, [deal(11), deal(15)], 15)
     assert [(15, 2), (0, 0)] == [(one.done_id, one.row_count) for one in ledger.ranges()]
-    ledger.keep_stretch(feed, new, [deal(20)], 20, LATER)
+    keep(ledger, feed, new, [deal(20)], 20)
     assert None is ledger.states()["deals"].backfilled_at
-    ledger.keep_stretch(feed, old, [], 10, LATER)
+    keep(ledger, feed, old, [], 10)
 
     state = ledger.states()["deals"]
     assert [] == ledger.ranges()
     assert (LATER, None, 3, NOON) == (state.backfilled_at, state.target_id, state.row_count, state.cursor_at)
     assert [(11,), (15,), (20,)] == store.rows("SELECT id FROM deals ORDER BY id")
+
+
+def test_what_came_of_several_ranges_is_written_together(ledger: Ledger, store: Store) -> None:
+    """Each of them is done as far as it came; rows that were read apart lie together, those of a newer round stay."""
+    feed = FEEDS["activities"]
+    works = [Range(feed.name, first, first + 9, first - 1, 5) for first in (21, 11, 1)]
+    ledger.begin(feed, NOON, 30, works)
+    ledger.keep_round(feed, [activity(12, 90, LAST_UPDATED=LATER.isoformat())], 0, LATER, more=False)
+    came = [
+        [{"ID": str(n), "LAST_UPDATED": NOON.isoformat(), "BINDINGS": bound(n)} for n in (21, 23)],
+        [activity(n, n, LAST_UPDATED=NOON.isoformat()) for n in (12, 13)] + [Unread("14", "bad")],
+        [],
+    ]
+    ends = (25, 20, 10)
+    copied = [Copied(*one) for one in zip(works, (Stretch.read(feed, rows) for rows in came), ends, strict=True)]
+
+    ledger.keep_copied(feed, copied, LATER)
+
+    assert [(25, 2)] == [(one.done_id, one.row_count) for one in ledger.ranges() if one.done_id < one.last_id]
+    assert [(10, 0), (20, 2)] == sorted((one.done_id, one.row_count) for one in ledger.ranges() if one.last_id < 30)
+    bindings = store.rows("SELECT activity_id, entity_id FROM activity_bindings ORDER BY ALL")
+    assert [(12, 90), (13, 13), (21, 21), (23, 23)] == bindings
+    assert {"activities": 1} == ledger.unread()
+    assert ledger.states()[feed.name].backfilled_at is None
+
+    keep(ledger, feed, works[0], [], 30)
+    assert ([], LATER) == (ledger.ranges(), ledger.states()[feed.name].backfilled_at)
+
+
+def bound(owner: int) -> list[dict[str, str]]:
+    return [{"OWNER_TYPE_ID": "2", "OWNER_ID": str(owner)}]
 
 
 def test_an_empty_listing_is_done_at_once(ledger: Ledger) -> None:
@@ -98,18 +134,18 @@ def test_a_torn_stretch_leaves_nothing_behind(either: Store, after: int) -> None
         before = everything(store)
         store.left = after
         try:
-            ledger.keep_stretch(feed, work, records, 9, LATER)
+            keep(ledger, feed, work, records, 9)
         except RuntimeError:
             store.left = None
             assert before == everything(store)
-            ledger.keep_stretch(feed, work, records, 9, LATER)
+            keep(ledger, feed, work, records, 9)
         store.left = None
 
     whole = DuckStore()
     other = Ledger(whole, "p")
     for feed, work, records in works:
         other.begin(feed, NOON, 9, [work])
-        other.keep_stretch(feed, work, records, 9, LATER)
+        keep(other, feed, work, records, 9)
     assert everything(whole) == everything(store)
 
 

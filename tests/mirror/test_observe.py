@@ -11,9 +11,9 @@ import pytest
 
 from b24metrics.crm import billing, clients, directories, people, sales
 from b24metrics.crm.wiretypes import EntityType
-from b24metrics.mirror.feed import Attached
+from b24metrics.mirror.feed import Attached, Stretch
 from b24metrics.mirror.feeds import standard
-from b24metrics.mirror.ledger import Ledger
+from b24metrics.mirror.ledger import Copied, Ledger
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.stores import DuckStore, Store
 from tests.mirror.conftest import Torn
@@ -49,7 +49,7 @@ def stretch(ledger: Ledger, feed: str, *records: object, at: datetime = NOON) ->
     """A stretch of a backfill that brings these records."""
     work = Range(feed, 1, 1000, 0, 5)
     ledger.begin(FEEDS[feed], NOON, 1000, [work])
-    ledger.keep_stretch(FEEDS[feed], work, records, 500, at)
+    ledger.keep_copied(FEEDS[feed], [Copied(work, Stretch.read(FEEDS[feed], records), 500)], at)
 
 
 def assignments(store: Store) -> list[tuple[Any, ...]]:

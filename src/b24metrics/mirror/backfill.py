@@ -5,7 +5,8 @@ how far its range has come; so a backfill that is killed goes on where it stood.
 are responsible for what changes: nothing that happens meanwhile is missed, in whatever order things are read.
 A range is walked one request at a time, each sized by what is still expected, so that few commands run into emptiness.
 Several ranges of a feed are walked side by side, and all feeds; but only so many requests are under way or being written
-at once, because each fills memory. Whoever must wait for a budget waits outside, so that other methods go on.
+at once, because each fills memory. Whoever must wait for a budget waits outside, so that other methods go on. What came of
+several ranges of a feed while the database was busy is written together.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from b24metrics.crm import directories, people, probe
-from b24metrics.errors import TryLater, WalkCut
+from b24metrics.errors import MirrorError, TryLater, WalkCut
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.desk import Desk, Report, Run, together
-from b24metrics.mirror.feed import Changed, Feed, Unread, untouched
+from b24metrics.mirror.feed import Changed, Feed, Stretch, Unread, untouched
 from b24metrics.mirror.forecast import Budgets, forecast
-from b24metrics.mirror.ledger import State
+from b24metrics.mirror.ledger import Copied, State
 from b24metrics.mirror.ranges import BATCHFUL, STREAMS, Range, Sample, halves, left, plan, sample_points
 from b24metrics.mirror.stores import Store
 from b24metrics.portal.dialects import PAGE, dialect_of, first_id_request, last_id_request, page_request, row_id
@@ -79,6 +80,7 @@ class Backfill:
         self._streams = max(1, streams)
         self._on_progress = on_progress
         self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._intake = Intake(desk)
 
     async def run(self) -> Report:
         """Plan what is not planned, copy what is not copied."""
@@ -233,7 +235,7 @@ class Backfill:
                 if upto > work.range.last_id:  # somebody took the upper half meanwhile
                     upto = work.range.last_id
                     held = [one for one in held if _id_of(one, listing, upto) <= upto]
-                await desk.write(self._ledger.keep_stretch, feed, work.range, held, upto, desk.portal_now())
+                await self._intake.keep(feed, work.range, held, upto)
                 work.range = replace(work.range, done_id=upto, row_count=work.range.row_count + len(held))
         run.wrote(feed, len(held))
         board.came(work.range, len(held))
@@ -242,6 +244,44 @@ class Backfill:
         if cut is not None and _wait(cut) is None:
             raise cut
         return None if cut is None else _wait(cut)
+
+
+class Intake:
+    """Where the answers to a backfill are read and written: those of one feed that wait for the database, together."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._waiting: dict[Feed, list[Copied]] = {}
+        self._turns: dict[Feed, asyncio.Lock] = {}
+
+    async def keep(self, feed: Feed, work: Range, records: Sequence[Any], upto: int) -> None:
+        """Records of a range up to the id ``upto``, as they came: in the mirror when this returns.
+
+        Raises:
+            MirrorError: they are not.
+        """
+        copied = Copied(work, await asyncio.to_thread(Stretch.read, feed, records), upto)
+        waiting = self._waiting.setdefault(feed, [])
+        waiting.append(copied)
+        try:
+            async with self._turns.setdefault(feed, asyncio.Lock()):
+                if copied in waiting:  # else somebody took it along
+                    await self._write(feed, copied, waiting)
+        finally:
+            if copied in waiting:
+                waiting.remove(copied)
+
+    async def _write(self, feed: Feed, copied: Copied, waiting: list[Copied]) -> None:
+        desk, group = self._desk, list(waiting)
+        try:
+            await desk.write(desk.ledger.keep_copied, feed, group, desk.portal_now())
+        except MirrorError:
+            if len(group) == 1:
+                raise
+            # What is wrong with one of them is told to whoever brought it.
+            await desk.write(desk.ledger.keep_copied, feed, [copied], desk.portal_now())
+        else:
+            waiting[:] = [one for one in waiting if one not in group]
 
 
 @contextmanager

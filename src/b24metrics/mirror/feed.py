@@ -18,7 +18,7 @@ change may be written after it; the next round then reads it again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -230,6 +230,54 @@ class Feed:
                     rows = rows.filter(rows[name].is_valid())
             pages.append((part, found.owners, rows))
         return pages
+
+
+@dataclass(slots=True)
+class Stretch:
+    """Records of a feed on their way into the mirror, of one answer or of several: then each record is in one of them only.
+
+    They are read as soon as they come: as columns they take a fifth of the memory that rows take.
+    """
+
+    feed: Feed
+    parts: Sequence[Records]
+    unread: Sequence[Unread]
+
+    @classmethod
+    def read(cls, feed: Feed, records: Sequence[Any]) -> Stretch:
+        """Records as they came, also as rows (``untouched``)."""
+        read, unread = feed.read(records)
+        return cls(feed, [read], unread)
+
+    @classmethod
+    def of(cls, stretches: Sequence[Stretch]) -> Stretch:
+        """All of them together."""
+        parts = chain.from_iterable(one.parts for one in stretches)
+        return cls(stretches[0].feed, [*parts], [*chain.from_iterable(one.unread for one in stretches)])
+
+    def __len__(self) -> int:
+        """Those that can be read."""
+        return sum(map(len, self.parts))
+
+    def leave_out(self, ids: Collection[int]) -> None:
+        """Forget these records and what belongs to them."""
+        self.parts = [part.without(ids) for part in self.parts]
+
+    def page(self, portal: str, at: datetime) -> pa.Table:
+        """As ``Feed.page``."""
+        return _joined([self.feed.page(portal, part, at) for part in self.parts])
+
+    def part_pages(self, portal: str) -> list[tuple[Part, pa.Array, pa.Table]]:
+        """As ``Feed.part_pages``."""
+        found = zip(*(self.feed.part_pages(portal, part) for part in self.parts), strict=True)
+        return [
+            (same[0][0], pa.concat_arrays([owners for _, owners, _ in same]), _joined([rows for _, _, rows in same]))
+            for same in found
+        ]
+
+
+def _joined(pages: Sequence[pa.Table]) -> pa.Table:
+    return pages[0] if len(pages) == 1 else pa.concat_tables(pages).combine_chunks()
 
 
 def _kinds(table: Table, names: tuple[str, ...]) -> dict[str, pa.DataType]:

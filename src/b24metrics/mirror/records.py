@@ -10,7 +10,7 @@ from collections import namedtuple
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, compress
 from operator import attrgetter
 from typing import Any, Protocol, cast
 
@@ -53,6 +53,13 @@ class Nested:
     owner: pa.Array
     columns: Mapping[str, Sequence[Any] | pa.Array]
 
+    def without(self, ids: Collection[int]) -> Nested:
+        """Those of the other owners."""
+        stays = [number not in ids for number in self.owner.to_pylist()]
+        columns = {name: _chosen(values, stays) for name, values in self.columns.items()}
+        others = [number not in ids for number in self.owners.to_pylist()]
+        return Nested(_chosen(self.owners, others), _chosen(self.owner, stays), columns)
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -91,12 +98,10 @@ class Made:
 
 
 class Unmade:
-    """Rows of one shape that could be read together."""
+    """Rows of one shape that could be read together; only what is wanted of them is held."""
 
-    def __init__(self, reader: Reader[Any], rows: Sequence[Any], wanted: Wanted, found: _Read) -> None:
-        self._reader = reader
-        self._rows = rows
-        self._wanted = wanted
+    def __init__(self, count: int, found: _Read) -> None:
+        self._count = count
         self._found = found
 
     @classmethod
@@ -107,10 +112,10 @@ class Unmade:
             found = None if columns is None else _read(columns, wanted)
         except (UnreadableRow, ValueError, TypeError, LookupError, ArithmeticError, AttributeError):
             return None
-        return None if found is None else cls(reader, rows, wanted, found)
+        return None if found is None else cls(len(rows), found)
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
 
     def column(self, name: str) -> Sequence[Any] | pa.Array:
         return self._found.columns[name]
@@ -122,15 +127,26 @@ class Unmade:
     def nested(self, name: str) -> Nested | None:
         return self._found.nested.get(name)
 
-    def without(self, ids: Collection[int]) -> Records:
-        rows = [row for row, number in zip(self._rows, self._ids, strict=True) if number not in ids]
-        return Unmade.of(self._reader, rows, self._wanted) or Made([self._reader(row) for row in rows])
+    def without(self, ids: Collection[int]) -> Unmade:
+        stays = [number not in ids for number in self._ids]
+        return Unmade(
+            sum(stays),
+            _Read(
+                {name: _chosen(values, stays) for name, values in self._found.columns.items()},
+                {name: _chosen(values, stays) for name, values in self._found.looked_at.items()},
+                {name: inner.without(ids) for name, inner in self._found.nested.items()},
+            ),
+        )
 
     @property
     def _ids(self) -> Sequence[Any]:
         """None of a kind without ids."""
-        ids = self._found.columns.get("id", (None,) * len(self))
+        ids = self._found.columns.get("id", (None,) * self._count)
         return cast("Sequence[Any]", ids.to_pylist() if isinstance(ids, pa.Array) else ids)
+
+
+def _chosen(values: Sequence[Any] | pa.Array, which: Sequence[bool]) -> Any:
+    return values.filter(pa.array(which, pa.bool_())) if isinstance(values, pa.Array) else list(compress(values, which))
 
 
 @dataclass(frozen=True, slots=True)
