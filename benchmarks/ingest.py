@@ -1,8 +1,8 @@
 """How many rows a second go from the portal's JSON into the mirror.
 
 Batches of 50 pages as the portal writes them are answered from memory, so that nothing is waited for; the client reads and
-proves them, entities are made, rows are written to a DuckDB file and committed stretch by stretch, in two streams side by
-side, as a backfill does it: one is read while the other is written.
+proves them, their columns are read, rows are written to a DuckDB file and committed, in streams side by side, as a backfill
+does it: some are read while others are written, together where several wait.
 The baseline of the same run is ``json.loads`` of the same answers and nothing else.
 
     python benchmarks/ingest.py --rows 100000

@@ -112,6 +112,14 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
+class Reckoned:
+    """The same of all records at once: from the columns ``of`` and the portal's time of the page."""
+
+    make: Callable[..., pa.Array]
+    of: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """Rows of another table that a record brings along, replaced whenever the record is read.
 
@@ -150,7 +158,7 @@ class Feed:
     table: Table
     kind: Changed | Appended | Reloaded | Spanned | Attached
     scope: str = "crm"
-    computed: Mapping[str, Computed] = field(default_factory=dict)
+    computed: Mapping[str, Computed | Reckoned] = field(default_factory=dict)
     parts: tuple[Part, ...] = ()
     within: Mapping[str, int] = field(default_factory=dict)
     owes: tuple[Feed, ...] = ()
@@ -180,10 +188,14 @@ class Feed:
             for name in part.of
         }
         looked_at = {
-            *chain.from_iterable(one.of for one in self.computed.values()),
+            *chain.from_iterable(one.of for one in self.computed.values() if isinstance(one, Computed)),
             *chain.from_iterable(part.of for part in self.parts),
         }
-        return Wanted(_kinds(self.table, self._plain), looked_at, nested)
+        return Wanted(self._types, looked_at, nested)
+
+    @cached_property
+    def _types(self) -> Mapping[str, pa.DataType]:
+        return _kinds(self.table, self._plain)
 
     @property
     def stamped(self) -> bool:
@@ -212,7 +224,12 @@ class Feed:
         """Records as rows of the feed's table; ``at``: the portal's time when they were read."""
         held = _held(records)
         fields = {name: held.column(name) for name in self._plain}
-        made = {name: [one.make(seen, at) for seen in held.seen(one.of)] for name, one in self.computed.items()}
+        made = {
+            name: [one.make(seen, at) for seen in held.seen(one.of)]
+            if isinstance(one, Computed)
+            else one.make(*(_array(fields[name], self._types[name]) for name in one.of), at)
+            for name, one in self.computed.items()
+        }
         # What is listed is not deleted: the tombstone of a record that came back is lifted.
         tail = {"deleted_at": None} if self.table.tombstone else {}
         return page_of_columns(self.table, {**fields, **made}, len(held), portal=portal, **tail)
@@ -282,6 +299,10 @@ def _joined(pages: Sequence[pa.Table]) -> pa.Table:
 
 def _kinds(table: Table, names: tuple[str, ...]) -> dict[str, pa.DataType]:
     return {column.name: column.type for column in arrow_schema(table, names)}
+
+
+def _array(values: Sequence[Any] | pa.Array, kind: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)
 
 
 def _held(records: Records | Sequence[Any]) -> Records:

@@ -19,7 +19,18 @@ from b24metrics.crm.items import Reachable
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.errors import ConfigError
 from b24metrics.mirror import schema
-from b24metrics.mirror.feed import Appended, Attached, Changed, Computed, Feed, Part, Reloaded, Spanned, tolerant
+from b24metrics.mirror.feed import (
+    Appended,
+    Attached,
+    Changed,
+    Computed,
+    Feed,
+    Part,
+    Reckoned,
+    Reloaded,
+    Spanned,
+    tolerant,
+)
 from b24metrics.mirror.observe import completion, dismissal
 from b24metrics.mirror.options import MirrorOptions
 from b24metrics.mirror.phones import client_phone_key, email_key, phone_key
@@ -231,7 +242,7 @@ def _records(options: MirrorOptions, owed: Mapping[str, Feed]) -> tuple[Feed, ..
             activities.Activity,
             schema.ACTIVITIES,
             Changed(">=LAST_UPDATED", "modified_at"),
-            computed={"completed_at": Computed(completion, ("completed", "modified_at"))},
+            computed={"completed_at": Reckoned(completion, ("completed", "modified_at"))},
             parts=(
                 Part(
                     schema.ACTIVITY_BINDINGS,

@@ -20,7 +20,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from b24metrics.crm.activities import Activity
 from b24metrics.crm.people import User
 from b24metrics.crm.wiretypes import EntityType
 from b24metrics.mirror import schema
@@ -29,9 +28,9 @@ from b24metrics.mirror.schema import Table
 from b24metrics.mirror.stores import Store
 
 
-def completion(activity: Activity, at: datetime) -> datetime | None:
-    """When an activity was completed: its last change at first sight of ``completed``."""
-    return (activity.modified_at or at) if activity.completed else None
+def completion(completed: pa.Array, modified_at: pa.Array, at: datetime) -> pa.Array:
+    """When activities were completed: their last change at first sight of ``completed``."""
+    return pc.if_else(completed, pc.fill_null(modified_at, pa.scalar(at, modified_at.type)), None)
 
 
 def dismissal(user: User, at: datetime) -> datetime | None:
