@@ -25,6 +25,7 @@ from b24metrics.kpi import (
 from b24metrics.kpi.options import ActivityKind
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
+from b24metrics.worktime import WorkCalendar
 from tests.kpi import company_t1, small
 from tests.kpi.small import NOW, OFFICE, PORTAL, Company, at
 
@@ -524,6 +525,19 @@ def test_a_return_is_timed_by_the_calendar_of_who_was_called(store: DuckStore) -
     snapshot = returned(store, company, calendar=OFFICE)
     # 10 minutes, 45 minutes, and still waiting after 9 + 3 hours: S = 2/3, then 1/3
     assert 2700 == said(snapshot, "missed_call_return_seconds", WEEK)
+
+
+def test_a_return_is_timed_for_the_first_of_those_who_were_called(store: DuckStore) -> None:
+    """Whatever numbers the legs have: manager 7 waited 60 and 15 minutes, manager 8 works at noon alone."""
+    company = two()
+    company.call(at("03-12 17:01"), call_id="x", user_id=8, **(MISSED | {"type_id": 3}))
+    company.call(at("03-12 17:00"), call_id="x", user_id=7, **MISSED)
+    company.call(at("03-13 09:15"))
+    noon = WorkCalendar.simple("Europe/Moscow", {"mon-fri": ["12:00-13:00"]})
+    snapshot = returned(store, company, calendar=OFFICE, department_calendars={2: noon})
+
+    assert 4500 == said(snapshot, "missed_call_return_seconds", WEEK)
+    assert (4500, 0) == tuple(of_manager(snapshot, "missed_call_return_seconds", who, WEEK) for who in (7, 8))
 
 
 # ---------------------------------------------------------------- dials per deal

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from b24metrics.kpi import KPIS, KpiOptions, Snapshot, evaluate
@@ -566,6 +566,9 @@ def out_of_step(made: World, said: Answers) -> dict[Any, Any]:
 
 @COMPANIES_OF_ANY_SEED
 @given(seed=st.integers(0, 2**32))
+@example(seed=452)  # a deal that will be won
+@example(seed=2107)  # a missed call whose first leg has not the lowest number
+@example(seed=3558406063)  # an old missed call that went on as an outgoing one
 def test_activity_is_read_twice_alike(store: DuckStore, seed: int) -> None:
     """Chapter B and §8.5: every id, grain and window, the sizes behind each value, rows that must not be there; sums are those of
     their parts."""
@@ -588,6 +591,7 @@ def test_busy_lines_are_read_twice_alike(store: DuckStore, seed: int) -> None:
 
 @COMPANIES_OF_ANY_SEED
 @given(seed=st.integers(0, 2**32))
+@example(seed=1142)  # a deal that was won in another pipeline
 def test_feedback_is_read_twice_alike(store: DuckStore, seed: int) -> None:
     """Chapter H."""
     made = world(seed)

@@ -85,9 +85,9 @@ _EFFECTIVE: Mapping[str, Measure] = {
 
 def _return_time(groups: Groups) -> Values:
     """Kaplan-Meier median over episodes; legs of one missed call are one, the first tells its time. Legs ascend by call."""
-    starts, ids = np.flatnonzero(groups.firsts("call_key")), groups.columns["id"]
-    first = np.repeat(np.minimum.reduceat(ids, starts), np.diff(starts, append=len(ids)))
-    missed = groups.only(ids == first).ascending("working_seconds")
+    starts, legs = np.flatnonzero(groups.firsts("call_key")), groups.columns["leg_no"]
+    first = np.repeat(np.minimum.reduceat(legs, starts), np.diff(starts, append=len(legs)))
+    missed = groups.only(legs == first).ascending("working_seconds")
     medians = survival_quantiles(missed.starts, missed.columns["working_seconds"], missed.columns["returned"] > 0)
     return Values(medians, n=missed.sizes)
 
@@ -332,7 +332,7 @@ MISSED_CALLS_UNRETURNED_COUNT = _activity(
 MISSED_CALL_RETURN_SECONDS = _activity(
     id="missed_call_return_seconds",
     title=Title(ru="Время до перезвона", en="Missed-call return time"),
-    measure=Computed(RETURNS, ("working_seconds", "returned", "call_key", "id"), _return_time, order="call_key"),
+    measure=Computed(RETURNS, ("working_seconds", "returned", "call_key", "leg_no"), _return_time, order="call_key"),
     unit=Unit.SECONDS,
     better=Better.LOWER,
     windows=ALL,

@@ -53,11 +53,11 @@ WITH legs AS (
     JOIN opened AS o ON o.call_id = s.call_id
     JOIN legs AS l ON l.id = o.id
 )
-SELECT l.id, coalesce(h.started_at, l.started_at) AS happened_at, l.manager_id, l.line, l.duration_seconds, l.connected,
-    coalesce(h.id, l.id) AS call_key, h.id IS NULL AS only_leg, coalesce(h.type_id, l.type_id) IN (1, 4) AS outgoing,
-    coalesce(h.answered, l.connected) AS answered, coalesce(h.phone_key, l.phone_key) AS phone_key,
-    coalesce(h.has_client, l.crm_entity_id > 0) AS has_client, l.crm_entity_type_id, l.crm_entity_id, l.crm_activity_id,
-    l.recorded, l.transcribed, l.vote, l.tags
+SELECT l.id, coalesce(h.started_at, l.started_at) AS happened_at, l.started_at AS leg_at, l.manager_id, l.line,
+    l.duration_seconds, l.connected, coalesce(h.id, l.id) AS call_key, h.id IS NULL AS only_leg,
+    coalesce(h.type_id, l.type_id) IN (1, 4) AS outgoing, coalesce(h.answered, l.connected) AS answered,
+    coalesce(h.phone_key, l.phone_key) AS phone_key, coalesce(h.has_client, l.crm_entity_id > 0) AS has_client,
+    l.crm_entity_type_id, l.crm_entity_id, l.crm_activity_id, l.recorded, l.transcribed, l.vote, l.tags
 FROM legs AS l
 LEFT JOIN heads AS h ON h.call_id = l.call_id
 """
@@ -78,7 +78,7 @@ WHERE e.started_at < l.started_at OR (e.started_at = l.started_at AND e.id < l.i
 """
 
 
-#: Legs of calls. ``duration_seconds``, ``connected``, ``recorded`` … are the leg's; ``outgoing``, ``answered``,
+#: Legs of calls. ``leg_at``, ``duration_seconds``, ``connected``, ``recorded`` … are the leg's; ``outgoing``, ``answered``,
 #: ``phone_key``, ``has_client`` (a record of the CRM is named) the call's.
 CALL_LEGS = View("kpi_call_legs", legs_sql("$since"), feeds=("phone_calls",))
 

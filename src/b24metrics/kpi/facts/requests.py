@@ -34,7 +34,7 @@ WITH candidates AS (
     WHERE NOT $classic AND d.lead_id = 0 AND d.created_at >= least($since, $d30_at)
     UNION ALL
     SELECT 1, l.id, l.created_at, l.manager_id, CAST(NULL AS INTEGER), l.source_id,
-        CASE WHEN l.semantics <> 'P' THEN coalesce(l.closed_at, s.closed_since, l.moved_at) END, l.created_by_id,
+        CASE WHEN l.semantics <> 'P' THEN coalesce(s.closed_since, l.moved_at, l.closed_at) END, l.created_by_id,
         l.modified_by_id, l.moved_by_id, l.modified_at, l.webform_id, l.imported, l.semantics = 'P'
     FROM kpi_leads AS l
     LEFT JOIN kpi_lead_stays AS s ON s.id = l.id

@@ -145,12 +145,13 @@ SELECT f.call_key, f.returned_at FROM followed AS f WHERE f.phone_key IS NULL
     needs=(CALL_LEGS, OLD_EPISODES),
 )
 
-#: Legs of the first missed calls of episodes, with how long the number waited in the calendar of the person called.
+#: Legs of the first missed calls of episodes, the first of each being 1, with how long the number waited in the calendar of the
+#: person called.
 RETURNS = Fact(
     "kpi_returns",
     """
 SELECT l.id, l.happened_at, l.manager_id, l.call_key, e.returned_at IS NOT NULL AS returned,
-    coalesce(e.returned_at, $now) AS waited_until
+    row_number() OVER (PARTITION BY l.call_key ORDER BY l.leg_at, l.id) AS leg_no, coalesce(e.returned_at, $now) AS waited_until
 FROM kpi_episodes AS e
 JOIN kpi_call_legs AS l ON l.call_key = e.call_key
 """,
