@@ -36,6 +36,7 @@ _TABLE = re.compile(r"\bkpi_\w+")
 LOOKUPS: Final = "kpi_lookups"
 _SPANS = {"fact": "string", "window_no": "int64", "segment_no": "int64"}
 _WINDOWS = {
+    "fact": "string",
     "window_no": "int64",
     "starts_at": "instant",
     "ends_at": "instant",
@@ -170,14 +171,14 @@ class Making:
         """Tables that must stand before everything else."""
         yield from lookups(self.ground)
         back = self.ground.back
-        for fact, numbers in self._numbers.items():
-            if fact.windowed:
-                meant = ((number, self._windows[number]) for number in numbers)
-                rows = [
-                    (number, one.start, one.end, one.last_on, back(one.start), back(one.end), one.is_state)
-                    for number, one in meant
-                ]
-                yield f"{fact.name}_windows", arrow_rows(_WINDOWS, rows)
+        windows = [
+            (fact.name, number, one.start, one.end, one.last_on, back(one.start), back(one.end), one.is_state)
+            for fact, numbers in self._numbers.items()
+            if fact.windowed
+            for number in numbers
+            for one in (self._windows[number],)
+        ]
+        yield "kpi_windows", arrow_rows(_WINDOWS, windows)
         spans = [(fact.name, *span) for fact, found in self.spans.items() for span in found]
         yield "kpi_spans", arrow_rows(_SPANS, spans)
 
@@ -199,7 +200,8 @@ class Making:
             return "?"
 
         # Every fact has windows of its own.
-        return _NAMED.sub(bind, view.sql.replace("kpi_windows", f"{view.name}_windows")), params
+        windows = f"(SELECT * FROM kpi_windows AS of_all WHERE of_all.fact = '{view.name}')"
+        return _NAMED.sub(bind, view.sql.replace("kpi_windows", windows)), params
 
     def _place(self, fact: Fact, desk: Desk, *, once: bool) -> None:
         """The fact with the department of its manager, the segment of its moment, and what SQL could not compute."""
