@@ -86,22 +86,15 @@ JOIN kpi_windows AS w ON {_IN_WINDOW}
 SHARED_KEYS = Fact(
     "kpi_shared_keys",
     f"""
-WITH suspects AS (
-    SELECT k.kind, k.key
-    FROM client_keys AS k
-    WHERE k.portal = $portal AND k.entity_type_id = 3
-    GROUP BY k.kind, k.key
-    HAVING count(*) > 1
-), held AS (
+WITH held AS (
     SELECT c.id, c.manager_id, c.created_at, k.kind, k.key
     FROM client_keys AS k
-    JOIN suspects AS s ON s.kind = k.kind AND s.key = k.key
     JOIN kpi_contacts AS c ON c.id = k.entity_id
     WHERE k.portal = $portal AND k.entity_type_id = 3
 ), shared AS (
-    SELECT h.kind, h.key FROM held AS h GROUP BY h.kind, h.key HAVING count(*) > 1
+    SELECT h.kind, h.key, row_number() OVER () AS key_no FROM held AS h GROUP BY h.kind, h.key HAVING count(*) > 1
 )
-SELECT c.id, w.window_no, c.manager_id, c.kind, c.key AS client_key
+SELECT c.id, w.window_no, c.manager_id, c.kind, s.key_no AS client_key
 FROM held AS c
 JOIN shared AS s ON s.kind = c.kind AND s.key = c.key
 JOIN kpi_windows AS w ON {_IN_WINDOW}
