@@ -152,15 +152,17 @@ def requests(rows: int, *patterns: str) -> bool:
 
 
 class _Wire(httpx.AsyncBaseTransport):
-    """Straight into a practice portal in this process."""
+    """Straight into a practice portal in this process, whose company works on while it is asked."""
 
-    def __init__(self, portal: Any) -> None:
+    def __init__(self, portal: Any, live: Any) -> None:
         self.portal = portal
+        self.live = live
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         from b24metrics.sim import php  # noqa: PLC0415 - only here
         from b24metrics.sim.core import Ask  # noqa: PLC0415
 
+        self.live.advance(self.portal.clock.now())
         body = php.parse_json(await request.aread())
         reply = self.portal.handle(Ask("POST", request.url.path, "", body, None, is_json=True))
         return httpx.Response(reply.status, content=reply.body, headers=reply.headers)
@@ -200,7 +202,7 @@ def day(rows: int) -> bool:
         nonlocal changes, deleted, peak
         store = DuckStore(Path(folder) / "m.duckdb", threads=1)
         async with AsyncPortal(
-            "http://127.0.0.1:1/rest/1/practice0day/", clock=clock, transport=_Wire(portal)
+            "http://127.0.0.1:1/rest/1/practice0day/", clock=clock, transport=_Wire(portal, live)
         ) as client:
             sync = Sync(client, store, portal="practice", clock=clock)
             report = await sync.catch_up()

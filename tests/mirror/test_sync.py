@@ -604,6 +604,61 @@ def test_directories_of_several_pages_are_read_whole(world: World, store: Store)
     assert [(0,)] == store.rows("SELECT count(*) FROM users WHERE deleted_at IS NOT NULL")
 
 
+def test_everybody_is_read_with_the_round(world: World, store: Store) -> None:
+    """People who fill several pages are asked for page by page in the round's one request: those who came, and who left."""
+    many = """INSERT INTO "user" BY NAME SELECT {first} + range AS ID, 'Many' AS NAME, TRUE AS ACTIVE, [1] AS UF_DEPARTMENT,
+        'employee' AS USER_TYPE FROM range({count})"""
+    world.sql(many.format(first=100, count=130))
+    world.copy(store)
+    line = world.line()
+
+    async def work() -> list[int]:
+        async with world.sync(store, line) as sync:
+            await sync.round()
+            cost = []
+            for change in (
+                many.format(first=230, count=1),
+                'DELETE FROM "user" WHERE ID IN (101, 150, 229)',
+                many.format(first=231, count=60),  # more than the open piece takes: followed
+            ):
+                world.clock.move(700)
+                world.sql(change)
+                line.requests = 0
+                await sync.round()
+                cost.append(line.requests)
+            return cost
+
+    cost = asyncio.run(work())
+
+    here = store.rows("SELECT id FROM users WHERE deleted_at IS NULL ORDER BY id")
+    assert ([1, 1], world.data.rows('SELECT ID FROM "user" ORDER BY ID')) == (cost[:2], here)
+
+
+def test_a_walk_over_what_was_read_before_is_one_batch(world: World, store: Store) -> None:
+    """Records of the last minutes are read again by every round: how many there are is known."""
+    world.copy(store)
+    world.sql(
+        """INSERT INTO deal BY NAME SELECT 5000 + range AS ID, 'Bulk' AS TITLE, 0 AS CATEGORY_ID, 'NEW' AS STAGE_ID,
+        {now} AS DATE_CREATE, {now} AS DATE_MODIFY FROM range(1000)""".format(now=int(world.now))
+    )
+    line = world.line()
+
+    async def work() -> list[int]:
+        async with world.sync(store, line) as sync:
+            cost = []
+            for _ in range(2):
+                line.requests = 0
+                await sync.round()
+                cost.append(line.requests)
+                world.clock.move(60)
+            return cost
+
+    first, again = asyncio.run(work())
+
+    assert {} == world.difference(store)
+    assert (True, 2) == (first > 2, again)
+
+
 def test_a_revoked_webhook_stops_everything(world: World, store: Store) -> None:
     """Nothing can be asked any more: the error is raised, and every feed says why it stands still."""
     world.copy(store)

@@ -90,6 +90,22 @@ class Ledger:
         )
         return [(int(number), zone) for number, zone in found]
 
+    def ids(self, feed: Feed) -> list[int]:
+        """Of the records that are there, ascending."""
+        where, params = self._of(feed)
+        found = self.store.rows(
+            f"SELECT id FROM {feed.table.name} WHERE {where} AND deleted_at IS NULL ORDER BY id", params
+        )
+        return [int(number) for (number,) in found]
+
+    def count_since(self, feed: Feed, stamp: str, since: datetime) -> int:
+        """How many records carry this moment or a later one."""
+        where, params = self._of(feed)
+        [(count,)] = self.store.rows(
+            f"SELECT count(*) FROM {feed.table.name} WHERE {where} AND {stamp} >= ?", [*params, since]
+        )
+        return int(count)
+
     # ------------------------------------------------------------ the portal itself
 
     def acquaint(self, at: datetime, facts: Mapping[str, object]) -> None:

@@ -19,11 +19,13 @@ from b24metrics.mirror.desk import Desk, Report, Run, together
 from b24metrics.mirror.feed import Appended, Changed, Feed, Reloaded, Spanned, tolerant
 from b24metrics.mirror.ledger import State
 from b24metrics.mirror.ranges import BATCHFUL
-from b24metrics.portal.dialects import page_request
+from b24metrics.portal.dialects import PAGE, Paging, dialect_of, page_request
 from b24metrics.portal.request import MAX_COMMANDS, Listing, Page, Request
 
 _ASTRAY = timedelta(hours=26)  # a record this much older than asked for means that the filter was ignored, not shifted
 _PEOPLE_AT_ONCE = 20
+_PIECE = "/"  # between a feed's name and the number of a piece of it
+_CUT = PAGE - 5  # records of a directory in a piece: some may be new
 
 
 class Rounds:
@@ -46,6 +48,9 @@ class Rounds:
         listings = {feed: listing for feed in due if (listing := _news(feed, states.get(feed.name))) is not None}
         asked: dict[str, Request[Any]] = {"now": probe.server_time()}
         asked |= {feed.name: page_request(tolerant(listing)) for feed, listing in listings.items()}
+        for feed, listing in listings.items():
+            if isinstance(feed.kind, Reloaded):
+                asked |= await self._pieces(feed, listing, MAX_COMMANDS // 2 - len(asked))
         errands = await self._attachments.wanted(MAX_COMMANDS - len(asked))
         asked |= errands.requests
         try:
@@ -56,11 +61,12 @@ class Rounds:
             await desk.note(None, everything, {feed.name: error for feed in everything})
             raise
         self._asked_at |= {feed.name: started for feed in due if feed in listings or isinstance(feed.kind, Spanned)}
-        await desk.note(run, list(listings), refused)
-        fine = [feed for feed in listings if feed.name in pages]
+        await desk.note(run, list(listings), {key.partition(_PIECE)[0]: error for key, error in refused.items()})
+        fine = [feed for feed in listings if feed.name in pages and feed.name not in run.errors]
         for feed in fine:
             if isinstance(feed.kind, Reloaded):
-                await desk.isolated(feed, run, self._reload(feed, run, pages[feed.name]))
+                mine = [page for key, page in pages.items() if key.partition(_PIECE)[0] == feed.name]
+                await desk.isolated(feed, run, self._reload(feed, run, mine))
         for feed in due:
             if isinstance(feed.kind, Spanned):
                 await desk.isolated(feed, run, self._span(feed, feed.kind, run, states.get(feed.name)))
@@ -103,7 +109,8 @@ class Rounds:
         if page.more:
             cut = None
             try:
-                async for following in self._desk.client.pages(page.onward):  # never left early
+                expected = await self._known(feed, state, page)
+                async for following in self._desk.client.pages(page.onward, expect=expected):  # never left early
                     take(following)
                     if len(held) >= BATCHFUL and following.more:
                         await keep(more=True)
@@ -114,14 +121,37 @@ class Rounds:
                 raise cut
         await keep(more=False)
 
+    async def _known(self, feed: Feed, state: State, page: Page[Any]) -> int | None:
+        """About how many records will come behind a page: those of its span that were read before, if there are any."""
+        if not isinstance(feed.kind, Changed) or state.cursor_at is None or state.walk_at is not None:
+            return None
+        since = state.cursor_at - feed.kind.overlap
+        known = await self._desk.write(self._ledger.count_since, feed, feed.kind.stamp, since)
+        return max(0, known - page.size) or None
+
     # ------------------------------------------------------------ directories
 
-    async def _reload(self, feed: Feed, run: Run, page: Page[Any]) -> None:
-        """Read a directory to its end, then keep it whole."""
-        held = list(page.items)
-        if page.more:
-            async for following in self._desk.client.pages(page.onward):
-                held.extend(following.items)
+    async def _pieces(self, feed: Feed, listing: Listing[Any], room: int) -> dict[str, Request[Any]]:
+        """A directory of more than a page, cut at ids that are known so that all of it comes along; the last piece is open.
+
+        Nothing where one page is enough, where there is no room, or where pages do not go by ids.
+        """
+        if dialect_of(listing.method).paging is not Paging.KEYSET:
+            return {}
+        cuts = (await self._desk.write(self._ledger.ids, feed))[_CUT - 1 :: _CUT]
+        if not 0 < len(cuts) <= room:
+            return {}
+        bounds = zip((0, *cuts), (*cuts, None), strict=True)
+        pieces = (page_request(tolerant(listing.after(after).upto(upto))) for after, upto in bounds)
+        return {f"{feed.name}{_PIECE}{n}" if n else feed.name: piece for n, piece in enumerate(pieces)}
+
+    async def _reload(self, feed: Feed, run: Run, pages: Sequence[Page[Any]]) -> None:
+        """Read a directory to its end, then keep it whole. ``pages``: the first of each of its pieces."""
+        held = [one for page in pages for one in page.items]
+        for page in pages:
+            if page.more:
+                async for following in self._desk.client.pages(page.onward):
+                    held.extend(following.items)
         known = (await self._desk.write(self._ledger.states)).get(feed.name)
         if not held and known is not None and known.row_count:
             raise UnreadableReply(
