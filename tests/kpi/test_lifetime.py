@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import approx_fprime
 
+from b24metrics.kpi import clv
 from b24metrics.kpi.lifetime import (
     MONTH_DAYS,
     Customers,
@@ -69,6 +71,19 @@ def test_the_published_spending(cdnow: Customers) -> None:
     assert pytest.approx(_GG["correlation_frequency_monetary"], abs=1e-6) == float(
         np.corrcoef(cdnow.repeats[back], cdnow.spend[back])[0, 1]
     )
+
+
+def test_a_remembered_fit_is_of_histories_like_these(cdnow: Customers) -> None:
+    """A week later it still holds; not for others who bought as often, for as much money, but went away earlier."""
+    clv._REMEMBERED.clear()
+    mine = replace(cdnow, recency=cdnow.recency * 7, age=cdnow.age * 7)
+    first = clv.fitted(mine, 20_000)
+    same = clv.fitted(replace(mine, age=mine.age + 6), 20_006)
+    others = clv.fitted(replace(mine, recency=mine.recency * 0.9), 20_000)
+    clv._REMEMBERED.clear()
+
+    assert first is not None
+    assert (True, False) == (same is first, others is first)
 
 
 def test_a_fit_in_days_is_the_fit_in_weeks(cdnow: Customers) -> None:

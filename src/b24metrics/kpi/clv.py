@@ -82,7 +82,7 @@ class Fitted:
     """What one fit said, and of which histories.
 
     Attributes:
-        end: last day of the observation. like: numbers of clients and repeat purchases, and the money of the latter.
+        end: last day of the observation. like: what tells histories apart, see ``_likeness``.
         models: None where the data do not tell them.
     """
 
@@ -150,13 +150,22 @@ def trusted(histories: Customers) -> bool:
     return bool(abs(np.corrcoef(times, spend)[0, 1]) < MOST_CORRELATED)
 
 
+def _likeness(histories: Customers) -> FloatArray:
+    """Clients; sums of their repeat purchases, the money of these and the days until the last; how all this is spread.
+
+    Histories of which these are much the same have much the same model, whoever's they are.
+    """
+    times, days, spend = histories.repeats.astype(np.float64), histories.recency.astype(np.float64), histories.spend
+    sums = [times, times * spend, days, times**2, times * spend**2, days**2, times * days]
+    return np.array([len(histories), *(each.sum() for each in sums)])
+
+
 def fitted(histories: Customers, end: int) -> Fitted | None:
     """The model of these histories, remembered or made; None where there can be none."""
     lifetime = _lifetime()
     if lifetime is None or not trusted(histories):
         return None
-    money = float((histories.repeats * histories.spend).sum())
-    like = np.array([len(histories), histories.repeats.sum(), money])
+    like = _likeness(histories)
     for known in _REMEMBERED:
         if known.holds(end, like):
             return known if known.models else None

@@ -51,7 +51,7 @@ WITH won AS (
     SELECT c.id, c.happened_at, c.amount, c.company_id, c.contact_id, c.lead_id,
         coalesce({CUSTOMER}, 'lead ' || CAST(c.lead_id AS VARCHAR)) AS client
     FROM kpi_won AS c
-    WHERE c.happened_at >= {BEFORE_MATURE} AND c.happened_at < $now
+    WHERE c.happened_at >= {BEFORE_MATURE} AND c.happened_at <= $now
 )
 SELECT 4 AS entity_type_id, w.company_id AS entity_id, w.id AS deal_id, w.happened_at, w.amount, w.client
 FROM won AS w

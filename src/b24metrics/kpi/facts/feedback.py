@@ -101,7 +101,7 @@ WITH noted AS (
         SELECT m.owner_id
         FROM stage_moves AS m
         WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at > $since
-          AND m.created_at < $now
+          AND m.created_at <= $now
     )
 ), offers AS (
     SELECT c.entity_type_id, c.entity_id, d.id
@@ -125,7 +125,7 @@ WITH noted AS (
     JOIN (SELECT DISTINCT o.id FROM offers AS o) AS o ON o.id = m.owner_id
     LEFT JOIN statuses AS s ON s.portal = $portal AND s.entity_type_id = 2 AND s.status_id = m.stage_id
         AND coalesce(s.pipeline_id, 0) = coalesce(m.pipeline_id, 0)
-    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at < $now
+    WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at <= $now
 ), stays AS (
     SELECT r.owner_id, r.semantics, r.created_at AS from_at, lead(r.created_at) OVER deal AS until_at,
         lead(r.id) OVER deal AS move_id,

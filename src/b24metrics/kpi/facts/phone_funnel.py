@@ -150,7 +150,7 @@ WITH qualified AS (
     SELECT d.client_no, m.created_at AS offered_at
     FROM kpi_first_called_deals AS d
     JOIN stage_moves AS m ON m.portal = $portal AND m.entity_type_id = 2 AND m.owner_id = d.id
-    WHERE m.deleted_at IS NULL AND m.created_at < $now
+    WHERE m.deleted_at IS NULL AND m.created_at <= $now
       AND m.stage_id IN (SELECT p.text FROM kpi_lists AS p WHERE p.list = 'proposal_stages')
     UNION ALL
     SELECT f.client_no, s.sent_at
@@ -174,7 +174,7 @@ WITH qualified AS (
     LEFT JOIN (
         SELECT d.client_no, s.happened_at
         FROM kpi_first_called_deals AS d
-        JOIN kpi_won AS s ON s.id = d.id AND s.happened_at < $now
+        JOIN kpi_won AS s ON s.id = d.id AND s.happened_at <= $now
     ) AS c ON c.client_no = o.client_no AND c.happened_at >= o.offered_at
     GROUP BY o.client_no, o.qualified_at, o.offered_at
 ), deeds AS (
@@ -206,7 +206,7 @@ WITH qualified AS (
     SELECT s.client_no, min(c.happened_at) AS kept_at
     FROM signed AS s
     JOIN contacts AS c ON c.client_no = s.client_no
-        AND epoch(c.happened_at) - epoch(s.won_at) BETWEEN 86400 AND 30 * 86400 AND c.happened_at < $now
+        AND epoch(c.happened_at) - epoch(s.won_at) BETWEEN 86400 AND 30 * 86400 AND c.happened_at <= $now
     GROUP BY s.client_no
 ), arrivals AS (
     SELECT f.call_key, f.dialled_at, f.connected_at, f.effective_at, s.qualified_at, s.offered_at, s.won_at, k.kept_at

@@ -114,18 +114,32 @@ WHERE t.created_at >= $since
 _STAY_JOINS, _STAY_SECONDS = working_seconds("s.since_at", "s.now_at")
 
 #: Deals in work with the age of their stay at the present stage and what is long there: the stage's own threshold, or three
-#: quarters of the stays that ended in t180 (20 at least), whichever is more. The stay began with the last row of history; a
-#: deal without any stands since its last move.
+#: quarters of the stays that ended in t180 (20 at least), whichever is more. The stay began with the last row of history that
+#: brought the deal there; a deal without any stands since its last move.
 STANDING_DEALS = Fact(
     "kpi_standing_deals",
     f"""
-WITH stays AS (
-    SELECT m.owner_id AS id, max(m.created_at) AS since_at
+WITH moves AS (
+    SELECT m.owner_id AS id, m.id AS move_id, m.created_at, m.stage_id = d.stage_id AS is_here
     FROM stage_moves AS m
     JOIN kpi_deals AS d ON d.id = m.owner_id
     WHERE m.portal = $portal AND m.entity_type_id = 2 AND m.deleted_at IS NULL AND m.created_at <= $now
       AND d.semantics = 'P'
-    GROUP BY m.owner_id
+), last_moves AS (
+    SELECT m.id, max(m.created_at) AS since_at, count(*) FILTER (WHERE m.is_here) > 1 AS was_here
+    FROM moves AS m
+    GROUP BY m.id
+), ordered AS (
+    SELECT m.id, m.created_at, m.is_here, lag(m.is_here) OVER (PARTITION BY m.id ORDER BY m.created_at, m.move_id) AS stood_here
+    FROM moves AS m
+    WHERE m.id IN (SELECT l.id FROM last_moves AS l WHERE l.was_here)
+), comings AS (
+    SELECT o.id, max(o.created_at) AS since_at
+    FROM ordered AS o
+    WHERE o.is_here AND NOT coalesce(o.stood_here, FALSE)
+    GROUP BY o.id
+), stays AS (
+    SELECT l.id, coalesce(c.since_at, l.since_at) AS since_at FROM last_moves AS l LEFT JOIN comings AS c ON c.id = l.id
 ), usual AS (
     SELECT s.pipeline_id, s.stage_id,
         percentile_cont(0.75) WITHIN GROUP (ORDER BY CAST(s.working_seconds AS DOUBLE)) AS seconds
