@@ -421,8 +421,7 @@ class Telephony(Firm):
     STEPS = ("dialled", "connected", "effective", "qualified", "offer", "won", "post_sale")
 
     def phone_funnel(self, found: Answers) -> None:
-        # Left open: a talk that begins in the very second of a miss returns nothing, it was before.
-        calls = sorted(self.calls(), key=lambda call: (call.start, not call.connected, call.legs[0]["id"]))
+        calls = sorted(self.calls(), key=lambda call: (call.start, call.legs[0]["id"]))
         of_client: dict[tuple[int, int], list[Call]] = defaultdict(list)
         for call in calls:
             for client in self.entities(call):  # every record that has the number is a client of its own
