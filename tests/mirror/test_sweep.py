@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -419,6 +420,27 @@ def test_rounds_do_it_by_and_by(world: World, store: Store) -> None:
     assert [(old,), (fresh,)] == store.rows("SELECT id FROM deals WHERE deleted_at IS NOT NULL ORDER BY id")
     assert max(costs) <= 4
     assert sum(costs) <= len(costs) + 2 * 24 + 12
+
+
+def test_a_comparison_that_is_asked_for_begins_anew(world: World, store: Store) -> None:
+    """A night's sweep has counted the oldest records when one of them is deleted: who asks now is told of it."""
+    many_deals(world, 1200)
+    slowly = replace(SMALL, counts=1)
+    world.copy(store, sweeps=slowly)
+
+    async def work() -> None:
+        async with world.sync(store, sweeps=slowly, feeds=only("deals")) as sync:
+            world.clock.move(DAY + 7 * 3600)
+            await sync.round()
+            await sync.round()
+
+    asyncio.run(work())
+    assert [(True,)] == store.rows("SELECT at_id > 100 AND at_id < last_id FROM sweeps WHERE feed = 'deals' AND whole")
+    [old] = some(world, "deal", 60)
+    delete(world, 2, old)
+    swept(world, store, sweeps=slowly)
+
+    assert [(old,)] == store.rows("SELECT id FROM deals WHERE deleted_at IS NOT NULL")
 
 
 def test_few_deletions_cost_few_requests(world: World, store: Store) -> None:

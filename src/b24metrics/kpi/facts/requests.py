@@ -97,7 +97,8 @@ WITH counted AS (
         CAST(NULL AS TIMESTAMPTZ) AS touched_until, TRUE AS reached, FALSE AS talked
     FROM kpi_deeds AS d
     WHERE (d.created_at >= least($since, $d30_at) OR d.starts_at >= least($since, $d30_at)) AND (
-        (d.kind IN ('email', 'chat') AND d.direction = 2 AND coalesce(d.responsible_id, 0) NOT IN (
+        (d.kind = 'email' AND d.direction = 2)
+        OR (d.kind = 'chat' AND d.direction = 2 AND coalesce(d.responsible_id, 0) NOT IN (
             SELECT l.number FROM kpi_lists AS l WHERE l.list = 'bots'
         ))
         OR (d.kind = 'meeting' AND d.done AND d.starts_at < $now)
