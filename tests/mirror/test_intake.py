@@ -60,9 +60,10 @@ async def take_in(ledger: Busy, *rows: dict[str, Any], cancelled: bool = False) 
 
         tasks = [keep(0)]
         await asyncio.to_thread(ledger.began.wait, 30)
-        tasks += [keep(n) for n in range(1, len(rows))]
-        while len(intake._waiting[FEED]) < len(rows):  # noqa: ASYNC110 - they say nothing until they are written
-            await asyncio.sleep(0)
+        for n in range(1, len(rows)):  # one behind the other: they are read in threads of their own
+            tasks.append(keep(n))
+            while len(intake._waiting[FEED]) <= n:  # noqa: ASYNC110 - they say nothing until they are written
+                await asyncio.sleep(0)
         if cancelled:
             tasks[1].cancel()
             await asyncio.wait(tasks[1:2])
