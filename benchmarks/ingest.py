@@ -29,10 +29,11 @@ from typing import Any
 import httpx
 
 from b24metrics.clock import HandClock
-from b24metrics.mirror.backfill import STREAMS, Intake, in_bulk
+from b24metrics.mirror.backfill import STREAMS, in_bulk
 from b24metrics.mirror.desk import Desk
 from b24metrics.mirror.feed import Feed, untouched
 from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.intake import Intake
 from b24metrics.mirror.ledger import Ledger
 from b24metrics.mirror.ranges import BATCHFUL, Range
 from b24metrics.mirror.stores import DuckStore

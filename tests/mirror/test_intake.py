@@ -12,10 +12,10 @@ import pytest
 
 from b24metrics.clock import HandClock
 from b24metrics.errors import MirrorError
-from b24metrics.mirror.backfill import Intake
 from b24metrics.mirror.desk import Desk
 from b24metrics.mirror.feed import Feed
 from b24metrics.mirror.feeds import standard
+from b24metrics.mirror.intake import Intake
 from b24metrics.mirror.ledger import Copied, Ledger
 from b24metrics.mirror.ranges import Range
 from b24metrics.mirror.stores import DuckStore

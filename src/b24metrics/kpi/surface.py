@@ -22,7 +22,7 @@ from b24metrics.kpi.options import KpiOptions
 from b24metrics.kpi.results import Snapshot
 
 if TYPE_CHECKING:
-    from b24metrics.mirror.feeds import Feed
+    from b24metrics.mirror.feed import Feed
     from b24metrics.mirror.stores import Store
 
 #: KPIs by declaration or id; windows and grains as objects or as written (``"mtd"``, ``"M×P"``).

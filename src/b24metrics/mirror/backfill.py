@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from b24metrics.crm import directories, people, probe
-from b24metrics.errors import MirrorError, TryLater, WalkCut
+from b24metrics.errors import TryLater, WalkCut
 from b24metrics.mirror.attached import Attachments
 from b24metrics.mirror.desk import Desk, Report, Run, together
-from b24metrics.mirror.feed import Changed, Feed, Stretch, Unread, untouched
+from b24metrics.mirror.feed import Changed, Feed, Unread, untouched
 from b24metrics.mirror.forecast import Budgets, forecast
-from b24metrics.mirror.ledger import Copied, State
+from b24metrics.mirror.intake import Intake
+from b24metrics.mirror.ledger import State
 from b24metrics.mirror.ranges import BATCHFUL, STREAMS, Range, Sample, halves, left, plan, sample_points
 from b24metrics.mirror.stores import Store
 from b24metrics.portal.dialects import PAGE, dialect_of, first_id_request, last_id_request, page_request, row_id
@@ -244,44 +245,6 @@ class Backfill:
         if cut is not None and _wait(cut) is None:
             raise cut
         return None if cut is None else _wait(cut)
-
-
-class Intake:
-    """Where the answers to a backfill are read and written: those of one feed that wait for the database, together."""
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-        self._waiting: dict[Feed, list[Copied]] = {}
-        self._turns: dict[Feed, asyncio.Lock] = {}
-
-    async def keep(self, feed: Feed, work: Range, records: Sequence[Any], upto: int) -> None:
-        """Records of a range up to the id ``upto``, as they came: in the mirror when this returns.
-
-        Raises:
-            MirrorError: they are not.
-        """
-        copied = Copied(work, await asyncio.to_thread(Stretch.read, feed, records), upto)
-        waiting = self._waiting.setdefault(feed, [])
-        waiting.append(copied)
-        try:
-            async with self._turns.setdefault(feed, asyncio.Lock()):
-                if copied in waiting:  # else somebody took it along
-                    await self._write(feed, copied, waiting)
-        finally:
-            if copied in waiting:
-                waiting.remove(copied)
-
-    async def _write(self, feed: Feed, copied: Copied, waiting: list[Copied]) -> None:
-        desk, group = self._desk, list(waiting)
-        try:
-            await desk.write(desk.ledger.keep_copied, feed, group, desk.portal_now())
-        except MirrorError:
-            if len(group) == 1:
-                raise
-            # What is wrong with one of them is told to whoever brought it.
-            await desk.write(desk.ledger.keep_copied, feed, [copied], desk.portal_now())
-        else:
-            waiting[:] = [one for one in waiting if one not in group]
 
 
 @contextmanager

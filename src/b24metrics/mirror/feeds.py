@@ -38,8 +38,6 @@ from b24metrics.mirror.schema import Table
 from b24metrics.portal.dialects import page_request
 from b24metrics.portal.request import Listing, Request
 
-__all__ = ["Feed", "standard"]
-
 _TAG = re.compile(r"(?<!\w)#\w+")
 
 
