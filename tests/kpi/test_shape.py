@@ -455,3 +455,35 @@ def test_calls_may_be_cut_by_line(store: DuckStore) -> None:
     assert {"sip1": 2, "sip2": 1, "(none)": 1} == {s.labels["line"]: s.value for s in found.of(kpi, LINE)}
     assert ("b24_line_x", ("line", "window")) == (kpi.family(LINE).name, kpi.family(LINE).labels)
     assert 2 == len(explain(store, PORTAL, kpi, TODAY, LINE, {"line": "sip1"}, now=NOW))
+
+
+@pytest.mark.parametrize(
+    ("kpi_id", "other"),
+    [
+        ("rfm_score", "segment_revenue"),
+        ("responses_within_count", "win_rate"),
+        ("revenue_won", "overdue_activities_count"),
+    ],
+)
+def test_what_is_computed_beside_a_kpi_gives_it_no_rows(store: DuckStore, kpi_id: str, other: str) -> None:
+    """Segments of clients are no segments of sales, sources of deals none of requests, leads stand in no pipeline."""
+    company = Company(crm_mode=1).staff()
+    lead = company.lead(created_at=at("03-13 10:00"))
+    company.activity(lead=lead, completed=False, deadline_at=at("03-13 12:00"))
+    for client in range(1, 31):
+        company.add(schema.COMPANIES, id=client, title=f"Client {client}", industry="IT")
+        company.deal(moves="03-03 10:00 P; 03-10 15:00 S", company_id=client, source_id="CALL")
+    company.pour(store)
+
+    def told(*kpi_ids: str) -> set[tuple[object, ...]]:
+        found = evaluate(store, PORTAL, [KPIS[one] for one in kpi_ids], now=NOW)
+        return {
+            (str(sample.grain), *sample.labels.items(), sample.window, sample.value)
+            for sample in found.samples
+            if sample.kpi.id == kpi_id
+        }
+
+    alone = told(kpi_id)
+
+    assert alone
+    assert alone == told(kpi_id, other)

@@ -3,7 +3,7 @@
 Laws: one frame per cut: windows × keys, known combinations first; counts and sums of nothing are 0, everything else of
 nothing is NaN; who gets a row is decided here (catalogue §19 "People, scope, records"):
 every active manager and every department of the scope, known pipelines and stages always; a dismissed manager where the
-value is not 0; sources, currencies, lines and labels beyond the grain where there are records.
+value is not 0; sources, currencies, lines, labels beyond the grain and what has no pipeline where there are records.
 """
 
 from __future__ import annotations
@@ -103,14 +103,17 @@ class Places:
         columns = cut.columns
         sparse = cut.labels or any(axis in _SPARSE for axis in cut.grain.axes)
         usual = Row.WITH_RECORDS if sparse else Row.ALWAYS
-        needed = columns.index("pipeline_id") if cut.grain.axes[:1] == (Axis.PIPELINE,) else None
+        pipeline = columns.index("pipeline_id") if Axis.PIPELINE in cut.grain else None
+        # Records in no pipeline are a part of a sum; alone they are none of the pipelines.
+        unplaced = Row.WITH_RECORDS if len(cut.grain.axes) > 1 else Row.NEVER
         manager = columns.index("manager_id") if Axis.MANAGER in cut.grain else None
-        active = {True: usual, False: Row.NOT_ZERO, None: Row.NEVER}
 
         def row(key: Key) -> Row:
-            if needed is not None and key[needed] is None:
-                return Row.NEVER
-            return usual if manager is None else active[self._active.get(key[manager])]
+            told = unplaced if pipeline is not None and key[pipeline] is None else usual
+            if manager is None or told is Row.NEVER:
+                return told
+            active = self._active.get(key[manager])
+            return Row.NEVER if active is None else told if active else Row.NOT_ZERO
 
         return np.array([row(key) for key in keys], dtype=np.int64)
 

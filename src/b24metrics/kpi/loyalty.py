@@ -39,9 +39,10 @@ def came_again(groups: Groups) -> Values:
     return Values(divided(again, clients), n=clients, numerator=again, denominator=clients)
 
 
-def segment_sizes(cells: Cells) -> FloatArray:
+def segment_sizes(cells: Cells) -> Values:
     """Clients of each segment; those who are too few for segments have none."""
-    return np.where(cells.labels["segment"] == NONE, np.nan, cells["customers"])
+    customers = cells["customers"]
+    return Values(np.where(cells.labels["segment"] == NONE, np.nan, customers), n=customers)
 
 
 # ---------------------------------------------------------------- value

@@ -5,9 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-import numpy as np
-
-from b24metrics.kpi.cells import Cells, FloatArray, Groups
+from b24metrics.kpi.cells import Cells, FloatArray, Groups, Values
 from b24metrics.kpi.facts.requests import REQUESTS, UNANSWERED
 from b24metrics.kpi.model import (
     ALL,
@@ -49,8 +47,8 @@ def _km_medians(groups: Groups) -> FloatArray:
     return survival_quantiles(groups.starts, groups.columns["working_seconds"], groups.columns["is_answered"] > 0)
 
 
-def _of_limit(cells: Cells) -> FloatArray:
-    return np.asarray(cells[cells.combination["limit"]])
+def _of_limit(cells: Cells) -> Values:
+    return Values(cells[cells.combination["limit"]], n=cells["all"])
 
 
 FIRST_RESPONSE_SECONDS_AVG = _seconds(
