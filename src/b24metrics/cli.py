@@ -425,7 +425,7 @@ def kpi(
             right = [number for number, name in enumerate(head) if name not in {"", "trend"}]
             console.table(f"{kpi.title.said(language)} ({kpi.id})", head, lines, right=right)
         elif kpi.id in snapshot.absent:
-            console.say(f"{kpi.id}: no numbers, because {', '.join(snapshot.absent[kpi.id])} was not copied.")
+            console.say(reports.absence(kpi, snapshot))
         else:
             silent.append(kpi.id)
     if silent:
@@ -462,18 +462,19 @@ def explain(
             settings.kpis(), [kpi_id], [window] if window else [], [by] if by else [], everything=False
         )
         (one,) = question.kpis
-        chosen, grain = question.looks(one)[0], question.cuts(one)[0]
-        found = reports.records(
-            settings, portal, one, chosen, grain, reports.labels_of(one, grain, labels or []), reports.instant_of(at)
-        )
+        chosen = question.looks(one)[0]
+        grain, told = reports.place(question, labels or [])
+        found = reports.explanation(settings, portal, one, chosen, grain, told, reports.instant_of(at))
     if as_json:
-        for record in found:
+        for record in found.records:
             typer.echo(json.dumps(reports.record_object(record), ensure_ascii=False))
         return
     console.records(
-        f"{one.title.said(language)} ({one.id}), {chosen}: {reports.total_of(one, found, language)}",
-        [reports.record_row(record, one, language) for record in found],
+        reports.title_of(one, chosen, grain, told, found, language),
+        [reports.record_row(record, one, language) for record in found.records],
     )
+    if one.id in found.snapshot.absent:
+        console.say(reports.absence(one, found.snapshot))
 
 
 @app.command()

@@ -28,6 +28,8 @@ from b24metrics.mirror.stores import Store, open_store
 from b24metrics.mirror.sync import which_portal
 from b24metrics.wording import NOTHING, duration, grouped, shown
 
+#: Of instants that are asked for: every window of theirs can be counted in working time.
+_YEARS = range(2000, 2099)
 #: Values of a trend, the present one included.
 TREND = 8
 _BARS = "▁▂▃▄▅▆▇█"
@@ -129,30 +131,47 @@ def instant_of(text: str | None) -> datetime:
     """An instant, now by default; without an offset it is left naive, because only the mirror knows the portal's zone.
 
     Raises:
-        ConfigError: no instant.
+        ConfigError: no instant, or one of a year that no mirror knows.
     """
     if text is None:
         return datetime.fromtimestamp(SystemClock().now(), UTC)
     try:
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
     except ValueError:
         raise ConfigError(f"{text!r} is no instant such as 2026-03-14T12:00 or 2026-03-14T12:00+03:00.") from None
+    if found.year not in _YEARS:
+        raise ConfigError(f"{text} lies outside the years {_YEARS.start} to {_YEARS.stop - 1}: check the date.")
+    return found
 
 
-def labels_of(kpi: Kpi, grain: Grain, written: Sequence[str]) -> Mapping[str, str]:
-    """``manager_id=101`` … as labels of a cut.
+def place(question: Question, written: Sequence[str]) -> tuple[Grain, Mapping[str, str]]:
+    """Whose number of the only KPI is meant: a cut, and ``manager_id=101`` … as its labels.
+
+    Where the question names no cut, the labels tell which one it is.
 
     Raises:
-        ConfigError: the cut needs another one.
+        ConfigError: words that are no labels, labels that belong to no such cut, or too few of them.
     """
-    found = dict(one.partition("=")[::2] for one in written)
-    # A manager's primary department follows from the manager.
-    needed = [label for label in grain.labels if label != "department_id" or "manager_id" not in grain.labels]
-    needed += kpi.fact_labels
-    missing = [label for label in needed if not found.get(label)]
-    if missing:
+    (kpi,) = question.kpis
+    pairs = [word.partition("=")[::2] for word in written]
+    if wrong := [word for word, (name, value) in zip(written, pairs, strict=True) if not (name and value)]:
+        raise ConfigError(f"{', '.join(map(repr, wrong))}: say whose number as in manager_id=101.")
+    labels = dict(pairs)
+    cuts = kpi.grains if not question.grains else question.cuts(kpi)
+    fitting = [grain for grain in cuts if labels.keys() <= {*grain.labels, *kpi.labels}]
+    if not fitting:
+        known = "; ".join(f"{grain} {' '.join((*_own_labels(grain), *kpi.labels))}".rstrip() for grain in cuts)
+        raise ConfigError(f"{kpi.id} has no number of {' '.join(written)}. Its cuts and their labels: {known}.")
+    told = [grain for grain in fitting if labels.keys() >= set(_own_labels(grain))]
+    grain = max(told, key=lambda grain: len(grain.axes)) if told else fitting[0]
+    if missing := [name for name in (*_own_labels(grain), *kpi.fact_labels) if name not in labels]:
         raise ConfigError(f"Say whose number: {' '.join(f'{label}=…' for label in missing)}.")
-    return found
+    return grain, labels
+
+
+def _own_labels(grain: Grain) -> list[str]:
+    """One label for every letter. A manager's department and a stage's pipeline follow from those."""
+    return [axis.labels[-1] if axis is Axis.STAGE else axis.labels[0] for axis in grain.axes]
 
 
 # ---------------------------------------------------------------- answers
@@ -213,7 +232,18 @@ def trends(
         return found
 
 
-def records(
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One number and the records behind it. ``samples``: the number, or all that these records tell of (ranks by several
+    KPIs), or none where there is nothing to say.
+    """
+
+    snapshot: Snapshot
+    samples: Sequence[Sample]
+    records: Sequence[Record]
+
+
+def explanation(
     settings: Settings,
     portal: str | None,
     kpi: Kpi,
@@ -221,20 +251,27 @@ def records(
     grain: Grain,
     labels: Mapping[str, str],
     at: datetime,
-) -> Sequence[Record]:
-    """The records behind one number.
+) -> Explanation:
+    """The records behind one number, and the number.
 
     Raises:
-        as ``answer``, and ConfigError where the KPI has no such window or cut.
+        as ``answer``, and ConfigError for people, departments, pipelines and stages that the mirror does not know.
     """
     options = settings.kpi_options()
     with _mirror(settings) as store:
         name = which_portal(store, portal)
         now = _aware(store, name, at, options)
-        try:
-            return explain_one(store, name, kpi, window, grain, labels, now=now, options=options)
-        except LookupError as error:
-            raise ConfigError(f"{error}. Its windows: {', '.join(kpi.windows)}.") from None
+        snapshot = evaluate_all(store, name, [kpi], [window], [grain], now=now, options=options)
+        found = explain_one(store, name, kpi, window, grain, labels, now=now, options=options)
+    samples = [one for one in snapshot.of(kpi, grain) if one.window is window and labels.items() <= one.labels.items()]
+    if not found and not samples:
+        known = _names(snapshot)
+        kinds = {kind for kind, _ in known}
+        if unknown := [
+            f"{label}={text}" for label, text in labels.items() if label in kinds and (label, text) not in known
+        ]:
+            raise ConfigError(f"The mirror knows no {', '.join(unknown)}, or it does not count.")
+    return Explanation(snapshot, samples, found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,11 +356,10 @@ def as_object(sample: Sample) -> dict[str, Any]:
     ``labels`` hold one id for every letter of the level, and the KPI's own labels. What else a series carries (the
     department of a manager, the pipeline of a stage) follows from those, and would make two shapes of one level.
     """
-    names = [axis.labels[-1] if axis is Axis.STAGE else axis.labels[0] for axis in sample.grain.axes]
     return {
         "id": sample.kpi.id,
         "level": str(sample.grain),
-        "labels": {name: sample.labels[name] for name in (*names, *sample.kpi.labels)},
+        "labels": {name: sample.labels[name] for name in (*_own_labels(sample.grain), *sample.kpi.labels)},
         "window": str(sample.window),
         "value": sample.value,
         "n": sample.n,
@@ -415,14 +451,31 @@ def record_row(record: Record, kpi: Kpi, language: Language) -> tuple[str, ...]:
     return record.part, f"{record.kind} {record.id}", record.title, gave, record.link
 
 
-def total_of(kpi: Kpi, found: Sequence[Record], language: Language) -> str:
-    """How many records, and how many stand in each part."""
-    counts: dict[str, int] = {}
-    for record in found:
+def title_of(
+    kpi: Kpi, window: WindowId, grain: Grain, labels: Mapping[str, str], found: Explanation, language: Language
+) -> str:
+    """Whose number it is, what it says, and how many records stand behind each part of it."""
+    who = _who(grain, tuple(labels.items()), _names(found.snapshot), language)
+    if not found.samples:
+        value = NOTHING
+    elif len(found.samples) == 1:
+        (one,) = found.samples
+        value = shown(one.value, kpi.unit, language, one.labels.get("currency", found.snapshot.currency))
+    else:
+        value = ""
+    counts = {"": 0} if not found.records else dict[str, int]()
+    for record in found.records:
         counts[record.part] = counts.get(record.part, 0) + 1
-    if set(counts) <= {""}:
-        return grouped(len(found), language)
-    return ", ".join(f"{part or kpi.id} {grouped(count, language)}" for part, count in counts.items())
+    parts = ", ".join(f"{part or 'records'} {grouped(count, language)}" for part, count in counts.items())
+    return f"{kpi.title.said(language)} ({kpi.id}), {window}, {who}: {f'{value} ({parts})' if value else parts}"
+
+
+def absence(kpi: Kpi, snapshot: Snapshot) -> str:
+    """Why a KPI has no numbers."""
+    reasons = [
+        f"{name} was not {'loaded' if name.startswith('inputs.') else 'copied'}" for name in snapshot.absent[kpi.id]
+    ]
+    return f"{kpi.id}: no numbers, because {', '.join(reasons)}."
 
 
 def listing(known: Mapping[str, Kpi], language: Language) -> list[tuple[str, ...]]:

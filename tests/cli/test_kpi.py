@@ -217,6 +217,55 @@ def test_a_label_that_is_missing_is_asked_for(run: Run) -> None:
     assert "stage=…" in err
 
 
+def test_labels_tell_whose_number_it_is(run: Run) -> None:
+    """Without a cut; the title says whose number it is, what it is, and of how many records."""
+    words = ("-w", "mtd", "--at", AT)
+    _, out, _ = run("explain", "revenue_won", "manager_id=101", *words, columns=120)
+    _, same, _ = run("explain", "revenue_won", "-b", "M", "manager_id=101", *words, columns=120)
+    _, company, _ = run("explain", "revenue_won", *words, columns=120)
+
+    assert out == same
+    assert out.startswith("Revenue won (revenue_won), mtd, Anna")
+    assert "₽190,000 (records 2)" in out
+    assert "₽244,000 (records 3)" in company
+
+
+def test_a_stage_names_its_pipeline(run: Run) -> None:
+    """What JSON shows as labels is enough to ask for the records."""
+    _, out, _ = run("kpi", "open_deals_count", "-b", "S", "--at", AT, "--json")
+    shown = [json.loads(line) for line in out.splitlines()]
+    (label,) = shown[0]["labels"].items()
+    _, found, _ = run("explain", "open_deals_count", "=".join(label), "--at", AT, "--json")
+
+    assert shown[0]["value"] == len(found.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["manager_id=999"], "The mirror knows no manager_id=999"),
+        (["manager"], "'manager': say whose number as in manager_id=101."),
+        (["stage_id=NEW"], "revenue_won has no number of stage_id=NEW. Its cuts and their labels: M manager_id; D"),
+        (["-b", "T", "manager_id=101"], "Its cuts and their labels: T."),
+    ],
+)
+def test_labels_that_mean_nothing_are_refused(run: Run, words: list[str], told: str) -> None:
+    """They are never left out of sight: the number would be somebody else's."""
+    code, out, err = run("explain", "revenue_won", *words, "-w", "mtd", "--at", AT)
+
+    assert (1, "") == (code, out)
+    assert told in err
+
+
+@pytest.mark.parametrize("written", ["0001-01-01", "1969-12-31T23:59:59+00:00", "9999-12-31"])
+def test_instants_that_are_none_of_a_portal_are_refused(run: Run, written: str) -> None:
+    """Before anything is computed."""
+    code, _, err = run("kpi", "revenue_won", "--at", written)
+
+    assert 1 == code
+    assert f"{written} lies outside the years 2000 to 2098" in err
+
+
 def test_the_companys_own_cards_are_shown(run: Run) -> None:
     """By the command that checks the settings."""
     code, out, err = run("config", columns=120)
