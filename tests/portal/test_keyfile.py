@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 import pytest
+from filelock import FileLock
 
 from b24metrics.clock import HandClock
-from b24metrics.errors import ConfigError
+from b24metrics.errors import ConfigError, NotAuthorised
 from b24metrics.portal import Portal
 from b24metrics.portal.keyfile import read_application
 from tests.portal.test_oauth import READ, Server
@@ -57,6 +58,45 @@ def test_tokens_of_another_process_are_taken(card: Path, clock: HandClock) -> No
     with Portal(second, clock=clock, transport=httpx.MockTransport(server)) as client:
         assert {"ID": "7"} == client.fetch(READ)
     assert 1 == server.refreshes
+
+
+def test_only_one_process_refreshes_at_a_time(card: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two refreshes at the same instant one would spend the other's token: the later one waits for what the first gets."""
+    server = Server()
+    other = FileLock(f"{card}.lock")
+    other.acquire()
+
+    def sleep(seconds: float) -> None:
+        """While this process waits, the other one gets its tokens, keeps them and is done."""
+        clock.move(seconds)
+        if clock.elapsed >= 1:
+            card.write_text(json.dumps(CARD | server.tokens(2)), encoding="utf-8")
+            other.release()
+
+    monkeypatch.setattr(clock, "sleep", sleep)
+    assert {"ID": "7"} == asked(card, server, clock)
+    assert 0 == server.refreshes
+    assert ["a1-accesssecret", "a2-accesssecret"] == [token for _, token in server.calls]
+
+
+def test_the_turn_is_given_back(card: Path, clock: HandClock) -> None:
+    """After a refresh, and after one that failed."""
+    server = Server()
+    asked(card, server, clock)
+    server.generation = 4  # somebody else has refreshed twice since, and kept it elsewhere
+    with pytest.raises(NotAuthorised, match="refresh token is spent"):
+        asked(card, server, clock)
+
+    FileLock(f"{card}.lock").acquire(blocking=False)
+
+
+def test_a_directory_that_cannot_be_written_costs_no_token(card: Path, clock: HandClock) -> None:
+    """A refresh whose tokens could not be kept would leave the application without any."""
+    server = Server()
+    Path(f"{card}.lock").mkdir()
+    with pytest.raises(ConfigError, match=r"Cannot write .*application\.json\.lock .*New tokens are kept"):
+        asked(card, server, clock)
+    assert 0 == server.refreshes
 
 
 def test_tokens_of_another_portal_are_not_taken(card: Path, clock: HandClock) -> None:

@@ -104,7 +104,7 @@ class PortalSettings(_Section):
     application_file: Path | None = Field(
         default=None,
         description="instead of a webhook: a JSON file with the secrets of a local application (`client_id`, `client_secret`, "
-        "`refresh_token`, `client_endpoint`); new tokens are written into it",
+        "`refresh_token`, `client_endpoint`); new tokens are written into it; several programs may share it",
     )
     plan: Literal["standard", "enterprise", "self-hosted"] = Field(
         default="standard",

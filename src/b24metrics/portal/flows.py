@@ -378,7 +378,7 @@ def _moved(line: Line, trial: Trial, errand: Errand, address: Address, heard: He
 
 
 def refresh(line: Line, trial: Trial, stale: Tokens) -> Flow[None]:
-    """See that newer tokens than ``stale`` are in use: refresh, or wait for the flow that does.
+    """See that newer tokens than ``stale`` are in use: refresh, or wait for the flow or the process that does.
 
     Raises:
         PortalError: the token endpoint refuses. Unreachable, UnreadableReply: also after repeats.
@@ -390,6 +390,8 @@ def refresh(line: Line, trial: Trial, stale: Tokens) -> Flow[None]:
             return
         yield from trial.wait(_TURN)
     try:
+        while not oauth.takes_turn():
+            yield from trial.wait(_TURN)
         if oauth.takes_stored(stale.access):
             return
         tokens = yield from _new_tokens(line, oauth)

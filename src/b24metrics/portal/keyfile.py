@@ -1,8 +1,8 @@
 """The credential of an application in a file of its own, which keeps the newest tokens.
 
 Laws: a refresh token works once, so new tokens are in the file before anybody uses them; what else stands in the file
-stays; only its owner may read it. Several processes may share it: whoever finds newer tokens than its own takes those
-instead of refreshing.
+stays; only its owner may read it. Several processes may share it: one at a time refreshes (``<file>.lock`` beside it), and
+whoever finds newer tokens than its own takes those instead.
 Source: vendor, "OAuth 2.0", "Automatic renewal"; names are the vendor's.
 """
 
@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
+
+from filelock import FileLock, Timeout
 
 from b24metrics.errors import ConfigError
 from b24metrics.files import replaced
@@ -52,9 +54,33 @@ def read_application(path: Path) -> Application:
         token_url=told.get("token_url") or TOKEN_URL,
         on_tokens=partial(_keep, path),
         newest=partial(_newest, path),
+        turn=_Turn(path),
     )
     token = told.get("application_token")
     return Application(credential, Secret(token) if token else None)
+
+
+class _Turn:
+    """The right to refresh, by a lock that the system takes back when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        # Taken and given back by whatever thread carries the refresh on.
+        self._lock = FileLock(f"{path}.lock", mode=0o600, thread_local=False)
+
+    def take(self) -> bool:
+        try:
+            self._lock.acquire(blocking=False)
+        except Timeout:
+            return False
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot write {self._lock.lock_file} ({error.strerror}). New tokens are kept in this directory: let it be "
+                "written by this user, or move the file to where it may be."
+            ) from None
+        return True
+
+    def give_back(self) -> None:
+        self._lock.release()
 
 
 def _keep(path: Path, tokens: Tokens) -> None:

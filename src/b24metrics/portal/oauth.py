@@ -110,6 +110,18 @@ class Tokens:
         return moved_base(self.base, Secret(_tail(method, rest3=rest3)), location, trusted)
 
 
+class Turn(Protocol):
+    """What one process at a time may have: of those that share a store of tokens, the one that refreshes."""
+
+    def take(self) -> bool:
+        """Whether this process has it now; does not wait."""
+        ...
+
+    def give_back(self) -> None:
+        """Let others have it; nothing happens where this process has not got it."""
+        ...
+
+
 def _tail(method: str, *, rest3: bool) -> str:
     return f"/rest/{'api/' if rest3 else ''}{checked_method(method)}"
 
@@ -122,7 +134,8 @@ class OAuth:
             token is fetched at the first request. client_endpoint: ``https://portal.example/rest/``.
         member_id: refuses tokens of another portal when given. on_tokens: called with every new Tokens before they are
             used; may be a coroutine function with AsyncPortal. Store ``tokens.reveal()``. newest: gives the tokens of
-            that store where other processes use it too: it is asked before a refresh.
+            that store where other processes use it too: it is asked before a refresh. turn: one process at a time has it,
+            and refreshes.
         token_url: the vendor's token endpoint.
 
     Raises:
@@ -140,6 +153,7 @@ class OAuth:
         member_id: str = "",
         on_tokens: Callable[[Tokens], Awaitable[object] | object] | None = None,
         newest: Callable[[], Tokens | None] | None = None,
+        turn: Turn | None = None,
         token_url: str = TOKEN_URL,
     ) -> None:
         missing = [
@@ -159,6 +173,7 @@ class OAuth:
         )
         self.on_tokens = on_tokens
         self._newest = newest
+        self._turn = turn
         self._lock = threading.Lock()
         self._busy = False
 
@@ -186,6 +201,14 @@ class OAuth:
             self._busy = True
             return True
 
+    def takes_turn(self) -> bool:
+        """Whether no other process refreshes now; until ``release`` none will begin.
+
+        Raises:
+            ConfigError: the store cannot be kept for one process.
+        """
+        return self._turn is None or self._turn.take()
+
     def takes_stored(self, stale: Secret) -> bool:
         """Whether the owner's store had newer tokens than ``stale``; they are in use from now on.
 
@@ -201,6 +224,8 @@ class OAuth:
 
     def release(self) -> None:
         """The refresh of the one who claimed it has ended, well or not."""
+        if self._turn is not None:
+            self._turn.give_back()
         with self._lock:
             self._busy = False
 
