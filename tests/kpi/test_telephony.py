@@ -593,6 +593,46 @@ def test_which_dials_belong_to_a_deal(store: DuckStore, moment: str, facts: dict
     assert counted == said(dialled(store, company), "dials_per_deal", MTD, outcome="won")
 
 
+@pytest.mark.parametrize(
+    ("legs", "counted"),
+    [
+        ([("03-05 10:00", 1, {}), ("03-05 10:01", 3, {"crm_activity_id": 900})], 1),
+        ([("03-05 10:00", 1, {}), ("03-05 10:01", 3, to(5))], 1),
+        ([("03-05 10:00", 1, to(5)), ("03-05 10:02", 1, {"crm_activity_id": 900})], 1),
+        ([("03-05 10:00", 2, {}), ("03-05 10:01", 1, to(5))], 0),  # the client called
+        ([("03-03 09:59", 1, to(5)), ("03-03 10:01", 1, to(5))], 0),  # begun before the deal was there
+        ([("03-10 14:59", 1, {}), ("03-10 15:01", 1, to(5))], 1),  # begun before it was closed
+    ],
+)
+def test_a_dial_of_several_legs_belongs_to_a_deal_as_one(
+    store: DuckStore, legs: list[tuple[str, int, dict[str, Any]]], counted: int
+) -> None:
+    """One call is its legs together: it begins with the first of them, and any of them says with whom it was."""
+    company = Company().staff()
+    company.activity(won_deal(company, 50, contact_id=5), id=900, type_id=2, provider_id="VOXIMPLANT_CALL")
+    for moment, kind, facts in legs:
+        company.call(at(moment), call_id="x", type_id=kind, **facts)
+
+    assert counted == said(dialled(store, company), "dials_per_deal", MTD, outcome="won")
+
+
+def test_dials_count_for_the_department_in_which_the_deal_was_closed(store: DuckStore) -> None:
+    """§2.5: membership is that of the closing where it was captured; whoever moved on took no old deals along."""
+    company = Company().staff()
+    company.department(2, 1)
+    company.department(3, 1)
+    company.user(8, 3)
+    won_deal(company, 50, contact_id=5, assigned_by_id=8)
+    company.add(
+        schema.DEAL_CLOSINGS, deal_id=50, semantics="S", manager_id=8, department_id=2, observed_at=at("03-10 15:00")
+    )
+    company.call(at("03-05 10:00"), **to(5))
+    snapshot = dialled(store, company)
+
+    found = snapshot.of(KPIS["dials_per_deal"], DEPARTMENT)
+    assert {"1": 1.0, "2": 1.0} == {s.labels["department_id"]: s.value for s in found if s.window is MTD}
+
+
 def test_no_connect_no_dials_per_connect(store: DuckStore) -> None:
     """Nothing, but the parts are told."""
     company = Company().staff()
@@ -1058,6 +1098,16 @@ def test_leads_and_quotes_move_a_client_too(store: DuckStore) -> None:
         schema.QUOTES, id=1, stage_id="SENT", lead_id=9, created_at=at("03-06 10:00"), modified_at=at("03-06 10:00")
     )
     assert [1, 1, 1, 1, 1, 0, 0] == funnel(funnelled(store, company))
+
+
+def test_a_lead_that_is_converted_tomorrow_is_not_qualified_yet(store: DuckStore) -> None:
+    """A wrong clock dated it: what has not happened yet is no arrival."""
+    company = Company().staff()
+    company.call(at("03-05 10:00"), crm_entity_type_id=1, crm_entity_id=9)
+    tomorrow = at("03-15 10:00")
+    company.lead(id=9, semantics="S", created_at=tomorrow, moved_at=tomorrow, closed_at=tomorrow)
+
+    assert [1, 1, 1, 0, 0, 0, 0] == funnel(funnelled(store, company))
 
 
 # ---------------------------------------------------------------- little and nothing

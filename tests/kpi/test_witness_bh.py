@@ -291,6 +291,7 @@ def deal(draw: Draw) -> None:
         company.add(
             schema.DEAL_CLOSINGS, deal_id=number, semantics=semantics, manager_id=draw.one(101, 102, 103, 201),
             rate=rate, rate_count=size, observed_at=moments[-1] + timedelta(seconds=30),
+            department_id=Random(number).choice((None, 10, 11, 12)),
         )  # fmt: skip
 
 
@@ -353,6 +354,8 @@ def call(draw: Draw, number: int) -> None:
     told = draw.random.randrange(legs)
     kind = draw.one(1, 1, 1, 2, 2, 3, 4, 5)
     for leg in range(legs):
+        if leg and activities:
+            facts["crm_activity_id"] = Random(number * 10 + leg).choice((None, facts["crm_activity_id"], *activities))
         code = draw.one("200", "200", "304", "603-S", None)
         draw.company.call(
             started + timedelta(seconds=leg * draw.one(0, 1, 20, 4000)), user_id=draw.person(),

@@ -384,9 +384,10 @@ class Firm:
             return tuple(sorted((name, str(value)) for name, value in found.items()))
 
         def place(thing: Thing) -> int:
-            if thing.who not in self.managers:
-                return 0
-            return thing.department if thing.department is not None else self.primary[thing.who]
+            """The department at the time, where it is known and nothing else was configured; else that of today."""
+            if thing.department is not None and thing.who not in self.options.primary_departments:
+                return thing.department
+            return self.primary[thing.who] if thing.who in self.managers else 0
 
         match grain:
             case "T":

@@ -6,7 +6,7 @@ client that has it. Deals of anybody count, the scope looks at calls.
 
 from __future__ import annotations
 
-from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql, passed_sql
+from b24metrics.kpi.facts.calls import CALL_LEGS, legs_sql
 from b24metrics.kpi.facts.deals import CLOSINGS, CUSTOMER, WON
 from b24metrics.kpi.facts.view import Fact, View
 
@@ -120,58 +120,64 @@ LEFT JOIN led AS d ON d.call_key = l.call_key
     windowed=True,
 )
 
-#: Closed deals with the dials that they took until closing: those bound to the deal through their activity, and those to
-#: its company or contact; from creation to closing, both included.
+# A leg without the id of a call is a call of its own.
+_CALL = "coalesce(nullif(p.call_id, ''), '?' || CAST(p.id AS VARCHAR))"
+
+#: Closed deals with the dials that they took until closing: those bound to the deal through an activity, and those to its
+#: company or contact, by whichever leg; begun from creation to closing, both included.
 DEAL_DIALS = Fact(
     "kpi_deal_dials",
     f"""
 WITH closed AS (
-    SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.outcome, c.created_at, c.company_id, c.contact_id
+    SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.outcome, c.created_at, c.company_id, c.contact_id
     FROM kpi_closings AS c
     WHERE c.happened_at >= $since
 ), reach AS (
     SELECT min(c.created_at) AS since FROM closed AS c
-), outgoing AS (
-    SELECT p.id, p.call_id, p.started_at, p.crm_activity_id, p.crm_entity_type_id, p.crm_entity_id
+), legs AS (
+    SELECT p.id, {_CALL} AS call, p.started_at, p.type_id, p.crm_activity_id, p.crm_entity_type_id, p.crm_entity_id
     FROM phone_calls AS p
     WHERE p.portal = $portal AND p.deleted_at IS NULL AND coalesce(p.category, '') IN ('', 'external')
-      AND p.type_id IN (1, 4) AND p.started_at < $now AND p.started_at >= (SELECT r.since FROM reach AS r)
-), passed AS (
-    {passed_sql("outgoing")}
-), dials AS (
-    SELECT coalesce(nullif(o.call_id, ''), '?' || CAST(o.id AS VARCHAR)) AS call_id, o.started_at, o.crm_activity_id,
-        o.crm_entity_type_id, o.crm_entity_id
-    FROM outgoing AS o
-    LEFT JOIN passed AS p ON p.id = o.id
-    WHERE p.id IS NULL
+      AND p.type_id IN (1, 2, 3, 4) AND p.started_at < $now AND p.started_at >= (SELECT r.since FROM reach AS r) - INTERVAL '2 day'
+), spans AS (
+    SELECT c.id, c.company_id, c.contact_id, c.created_at, c.happened_at + INTERVAL '2 day' AS until FROM closed AS c
 ), bound AS (
-    SELECT c.id AS deal_id, b.activity_id
-    FROM closed AS c
-    JOIN activity_bindings AS b ON b.portal = $portal AND b.entity_type_id = 2 AND b.entity_id = c.id
+    SELECT s.id, s.created_at, s.until, b.activity_id
+    FROM spans AS s
+    JOIN activity_bindings AS b ON b.portal = $portal AND b.entity_type_id = 2 AND b.entity_id = s.id
     WHERE b.activity_id NOT IN (SELECT a.id FROM activities AS a WHERE a.portal = $portal AND a.deleted_at IS NOT NULL)
     UNION ALL
-    SELECT c.id, a.id
-    FROM closed AS c
-    JOIN activities AS a ON a.portal = $portal AND a.deleted_at IS NULL AND a.owner_type_id = 2 AND a.owner_id = c.id
+    SELECT s.id, s.created_at, s.until, a.id
+    FROM spans AS s
+    JOIN activities AS a ON a.portal = $portal AND a.deleted_at IS NULL AND a.owner_type_id = 2 AND a.owner_id = s.id
 ), made AS (
-    SELECT b.deal_id, d.call_id, d.started_at FROM bound AS b JOIN dials AS d ON d.crm_activity_id = b.activity_id
-    UNION ALL
-    SELECT c.id, d.call_id, d.started_at
-    FROM closed AS c
-    JOIN dials AS d ON d.crm_entity_type_id = 4 AND d.crm_entity_id = c.company_id
-    WHERE c.company_id > 0
-    UNION ALL
-    SELECT c.id, d.call_id, d.started_at
-    FROM closed AS c
-    JOIN dials AS d ON d.crm_entity_type_id = 3 AND d.crm_entity_id = c.contact_id
-    WHERE c.contact_id > 0
+    SELECT b.id AS deal_id, l.call
+    FROM bound AS b
+    JOIN legs AS l ON l.crm_activity_id = b.activity_id AND l.started_at >= b.created_at AND l.started_at < b.until
+    UNION
+    SELECT s.id, l.call
+    FROM spans AS s
+    JOIN legs AS l ON l.crm_entity_type_id = 4 AND l.crm_entity_id = s.company_id AND l.started_at >= s.created_at
+        AND l.started_at < s.until
+    WHERE s.company_id > 0
+    UNION
+    SELECT s.id, l.call
+    FROM spans AS s
+    JOIN legs AS l ON l.crm_entity_type_id = 3 AND l.crm_entity_id = s.contact_id AND l.started_at >= s.created_at
+        AND l.started_at < s.until
+    WHERE s.contact_id > 0
+), heads AS (
+    SELECT l.call, l.type_id, l.started_at, row_number() OVER (PARTITION BY l.call ORDER BY l.started_at, l.id) AS leg_no
+    FROM legs AS l
+    WHERE l.call IN (SELECT m.call FROM made AS m)
 ), counted AS (
-    SELECT m.deal_id, count(DISTINCT m.call_id) AS dials
+    SELECT m.deal_id, count(*) AS dials
     FROM made AS m
-    JOIN closed AS c ON c.id = m.deal_id AND m.started_at >= c.created_at AND m.started_at <= c.happened_at
+    JOIN heads AS h ON h.call = m.call AND h.leg_no = 1 AND h.type_id IN (1, 4)
+    JOIN closed AS c ON c.id = m.deal_id AND h.started_at >= c.created_at AND h.started_at <= c.happened_at
     GROUP BY m.deal_id
 )
-SELECT c.id, c.happened_at, c.manager_id, c.pipeline_id, c.outcome, coalesce(n.dials, 0) AS dials
+SELECT c.id, c.happened_at, c.manager_id, c.placed_in, c.pipeline_id, c.outcome, coalesce(n.dials, 0) AS dials
 FROM closed AS c
 LEFT JOIN counted AS n ON n.deal_id = c.id
 """,
@@ -179,4 +185,5 @@ LEFT JOIN counted AS n ON n.deal_id = c.id
     waits_for=("deal_moves", "activities"),
     needs=(CLOSINGS,),
     kind="deal",
+    placed=True,
 )

@@ -136,7 +136,7 @@ WITH qualified AS (
         SELECT f.client_no, coalesce(l.closed_at, l.moved_at)
         FROM kpi_first_called AS f
         JOIN kpi_leads AS l ON f.entity_type_id = 1 AND l.id = f.entity_id
-        WHERE l.semantics = 'S'
+        WHERE l.semantics = 'S' AND coalesce(l.closed_at, l.moved_at) <= $now
     ) AS q ON q.client_no = f.client_no
     GROUP BY f.client_no
 ), led AS (
