@@ -132,6 +132,7 @@ def test_company_t1(
         ("03-05 10:00 S", {"begins_on": date(2025, 2, 28)}, 0, 0, 0),
         ("02-05 10:00 S", {"begins_on": date(2025, 3, 1)}, 1, 0, 0),
         ("03-05 10:00 S", {"begins_on": date(2025, 3, 20)}, 0, 0, 0),  # of a day to come
+        ("03-05 10:00 S", {"begins_on": date(2125, 3, 5)}, 0, 0, 0),  # of a century to come
         ("03-05 10:00 S", {"title": "TEST"}, 0, 0, 0),
         ("03-05 10:00 S", {"deleted_at": NOW}, 0, 0, 0),
         ("", {"stage_id": "DT31_1:P", "moved_at": at("03-06 10:00")}, 1, 1, 0),  # no history

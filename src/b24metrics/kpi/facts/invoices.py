@@ -73,7 +73,7 @@ WITH standing AS (
     WHERE b.back IS NULL OR m.back < b.back
     GROUP BY m.id
 ), dated AS (
-    SELECT i.*, coalesce(y.starts_at, i.created_at) AS issued_at,
+    SELECT i.*, CASE WHEN i.begins_on IS NULL THEN i.created_at ELSE y.starts_at END AS issued_at,
         CASE WHEN i.begins_on IS NULL THEN CAST(i.created_at AT TIME ZONE $zone AS DATE) ELSE i.begins_on END AS issued_on,
         CASE WHEN i.semantics <> 'P' THEN coalesce(t.since, i.moved_at) END AS closed_since
     FROM meant AS i
