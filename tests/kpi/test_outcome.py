@@ -96,6 +96,19 @@ def test_reasons_of_a_field(store: DuckStore) -> None:
     assert {"Цена": 200, "not_stated": 300} == by_label(found, "loss_reason_amount")
 
 
+def test_a_field_that_is_false_or_an_empty_list_states_no_reason(store: DuckStore) -> None:
+    """What the portal says of an empty user field, a single or a multiple one; two of three losses have no reason."""
+    company = Funnels()
+    for reason in ("Цена", False, []):
+        lost(company, reason=reason)
+    found = measured(store, company, kpis=(*OUTCOME, "dq_lost_without_reason"), loss_reason_field="UF_CRM_WHY")
+
+    assert {"Цена": pytest.approx(1 / 3), "not_stated": pytest.approx(2 / 3)} == by_label(found, "loss_reason_share")
+    sample = found.sample(KPIS["dq_lost_without_reason"], MTD)
+    assert sample is not None
+    assert (2, 2, 3) == (sample.value, sample.numerator, sample.denominator)
+
+
 def test_reasons_of_stages(store: DuckStore) -> None:
     """Without a field the final stage's name is the reason; its id where the name is not known."""
     company = Funnels()

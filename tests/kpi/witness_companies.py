@@ -256,7 +256,7 @@ class Maker:
             "pipeline_id": pipeline, "stage_id": stage, "semantics": semantics, "opportunity": Decimal(amount),
             "currency_id": currency, "moved_at": at if path or self.maybe(0.5) else None,
             "closes_on": closes, "is_recurring": self.maybe(0.04), "lead_id": random.choice((0, 0, 0, 0, *range(1, 9))),
-            "user_fields": json.dumps({REASON: random.choice(("PRICE", "RIVAL", "", None))}) if self.maybe(0.8) else None,
+            "user_fields": json.dumps({REASON: random.choice(("PRICE", "RIVAL", "", False))}) if self.maybe(0.8) else None,
         }  # fmt: skip
         company.deal(number, **(facts | given))
         if semantics != "P" and self.maybe(0.6):

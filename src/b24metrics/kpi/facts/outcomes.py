@@ -27,8 +27,9 @@ WHERE {CYCLE_SECONDS} >= 0 AND c.happened_at >= $since
     placed=True,
 )
 
-#: Lost deals. ``reason``: the configured user field, or the name of the final stage where none is configured. ``stage``: the
-#: open stage they stood at last; NULL where they never stood at one.
+#: Lost deals. ``reason``: the configured user field, or the name of the final stage where none is configured; the portal
+#: says of an empty field that it is false, or an empty list. ``stage``: the open stage they stood at last; NULL where they
+#: never stood at one.
 LOSSES = Fact(
     "kpi_losses",
     """
@@ -55,7 +56,7 @@ WITH lost AS (
 SELECT l.id, l.happened_at, l.manager_id, l.placed_in, l.pipeline_id, l.source_id, l.amount,
     coalesce(nullif(trim(CASE
         WHEN f.name IS NULL THEN coalesce(s.name, l.stage_id)
-        ELSE (CAST(e.user_fields AS JSON) ->> f.name)
+        ELSE nullif(nullif((CAST(e.user_fields AS JSON) ->> f.name), 'false'), '[]')
     END), ''), 'not_stated') AS reason,
     t.stage_id AS stage
 FROM lost AS l
