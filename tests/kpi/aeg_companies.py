@@ -246,7 +246,7 @@ class Maker:
             "company_id": pick([0, 1, 2, 3, 4, None]), "contact_id": pick([0, 1, 2, None]), "type_id": pick(["SALE", "", None]),
             "originator_id": self.rarely("OLD", None, 0.1), "origin_id": self.rarely(pick(["OLD", "77"]), None, 0.1),
             "is_return_customer": pick([True, False, None]),
-            "user_fields": pick([None, "{}", '{"UF_CRM_LOSS": "PRICE", "UF_CRM_X": false}', '{"UF_CRM_LOSS": "", "UF_CRM_X": 0}',
+            "user_fields": pick([None, "{}", '{"UF_CRM_LOSS": "PRICE", "UF_CRM_X": false}', '{"UF_CRM_LOSS": [], "UF_CRM_X": 0}',
                                  '{"UF_CRM_LOSS": null, "UF_CRM_X": ""}', '{"UF_CRM_X": "y"}']),
         }  # fmt: skip
         number = company.deal(**(facts | given))
@@ -334,7 +334,7 @@ class Maker:
             last_name=pick(["Петров", "петров", "де Брюк", "van Gogh", "фон", "", None, "Де брюк", "вандал"]),
             type_id=pick(["CLIENT", None]), source_id=pick(["WEB", "", None]), company_id=0,
             has_phone=pick([True, False, None]), has_email=pick([True, True, False, None]), has_messenger=pick([True, False, False, None]),
-            phone_in_comment=pick([True, False, None]), deleted_at=self.rarely(self.moment(future=False), None, 0.08),
+            phone_in_comment=pick([True, False, False]), deleted_at=self.rarely(self.moment(future=False), None, 0.08),
             originator_id=self.rarely("OLD", None, 0.1), user_fields=None,
         )  # fmt: skip
         for kind, keys in (("phone", ["+71", "+72", "+73"]), ("email", ["a@b", "c@d"])):

@@ -175,6 +175,31 @@ NAMES: list[tuple[str | None, str | None, int]] = [
 ]
 
 
+def test_what_the_mirror_leaves_out_is_not_told(store: DuckStore) -> None:
+    """Never 0 for what nobody looked at (catalogue §2.8): a mirror without personal data knows neither names nor keys.
+
+    One of four has no phone, no phone of four is required in vain: 1 - (1/4 + 1/4) / 2, names left out of both.
+    """
+    company = Company().staff()
+    for has_phone in (True, True, True, False):
+        contact(company, name=None, last_name=None, phone_in_comment=None, has_phone=has_phone)
+    asked = ("dq_names_lowercase", "dq_phone_in_comment", "dq_duplicate_phones", "dq_duplicate_emails")
+    rates = ("dq_contacts_without_phone", "dq_required_fill_rate", "dq_score")
+    found = measured(store, company, *asked, *rates, required_fields={"contact": ("NAME", "PHONE")})
+
+    assert set(asked) == {sample.kpi.id for sample in measured(store, _named(), *asked).samples}
+    assert {*asked} == {*found.absent}
+    assert (("contacts.names",), ("contacts.keys",)) == (found.absent[asked[0]], found.absent[asked[2]])
+    assert [(1, 1, 4), (0.75, 3, 4), (0.75, None, None)] == [told(found, kpi) for kpi in rates]
+
+
+def _named() -> Company:
+    """The same with everything kept: no number in any comment, nobody like another."""
+    company = Company().staff()
+    key(company, contact(company), "79991112233")
+    return company
+
+
 def test_names_in_lower_case(store: DuckStore) -> None:
     """The first letter is of Unicode Ll; particles may begin a family name."""
     company = Company().staff()

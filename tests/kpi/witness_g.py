@@ -77,6 +77,16 @@ class Quality(Ground):
                 return True
         return False
 
+    def knows_names(self) -> bool:
+        """No portal lets a contact be without any name: where all are, they were not copied (§2.8)."""
+        rows = self.rows(schema.CONTACTS)
+        return not rows or any(row["name"] or row["last_name"] for row in rows)
+
+    def knows_keys(self) -> bool:
+        """So are phones and addresses where somebody has one, and nobody's is known."""
+        reached = any(row["has_phone"] or row["has_email"] for row in self.rows(schema.CONTACTS))
+        return not reached or any(row["entity_type_id"] == 3 for row in self.rows(schema.CLIENT_KEYS))
+
     def contacts(self, found: Answers) -> None:
         people = self.people()
         tests: dict[str, Callable[[Row], bool]] = {
@@ -87,7 +97,10 @@ class Quality(Ground):
             "dq_names_lowercase": self.lower_case,
         }
         for kpi, test in tests.items():
-            self.tell(found, kpi, "M D T", "now 30d", self.flag(people, test), self.flagged)
+            if kpi != "dq_names_lowercase" or self.knows_names():
+                self.tell(found, kpi, "M D T", "now 30d", self.flag(people, test), self.flagged)
+        if not self.knows_keys():
+            return
         for kpi, kind in (("dq_duplicate_phones", "phone"), ("dq_duplicate_emails", "email")):
             keys = [
                 (row["entity_id"], row["key"])
@@ -198,6 +211,7 @@ class Quality(Ground):
             for row in records[kind]
             if row
             for name in names
+            if kind != "contact" or name not in {"NAME", "LAST_NAME"} or self.knows_names()
         ]
 
     # ------------------------------------------------------------ people
@@ -311,7 +325,7 @@ class Quality(Ground):
     def score(self, found: Answers) -> None:
         shares = {
             Flaw.PHONE: ("now", self.flag(self.people(), lambda row: not row["has_phone"])),
-            Flaw.LOWER_CASE: ("now", self.flag(self.people(), self.lower_case)),
+            Flaw.LOWER_CASE: ("now", self.flag(self.people() if self.knows_names() else [], self.lower_case)),
             Flaw.WITHOUT_ACTIVITY: ("now", self.flag(self.open(), self.bare)),
             Flaw.FILL_RATE: ("now", [Thing(None, t.manager, key=not t.key) for t in self.filled()]),
             Flaw.LOST_REASON: ("mtd", self.flag(self.closed("F"), self.without_reason)),

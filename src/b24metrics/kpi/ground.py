@@ -16,6 +16,7 @@ from b24metrics.errors import ConfigError, NothingMirrored
 from b24metrics.kpi import aggregates
 from b24metrics.kpi.dimensions import Department, DepartmentTree, PeopleFilter, Person, Scope
 from b24metrics.kpi.facts import ASSIGNMENTS, View
+from b24metrics.kpi.facts.view import COMMENTS, KEYS, NAMES
 from b24metrics.kpi.model import Kpi, WindowId
 from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, PurchaseBasis, QuoteSource
 from b24metrics.kpi.results import DepartmentInfo, Directory, ManagerInfo, PipelineInfo, SourceInfo, StageInfo
@@ -134,9 +135,32 @@ class Ground:
         """Kinds of the numbers from outside that were loaded."""
         return frozenset(kind for (kind,) in self.ask("SELECT DISTINCT kind FROM inputs WHERE portal = ?"))
 
+    @cached_property
+    def left_out(self) -> frozenset[str]:
+        """Parts of contacts that the mirror does not keep, as its contacts show.
+
+        The portal lets no contact be without any name, a comment that was looked at holds a number or does not, and who has
+        a phone or an address has a key.
+        """
+        of_contacts = "SELECT 1 FROM contacts WHERE portal = ? AND"
+        signs = {
+            NAMES: ("id > 0", "name <> '' OR last_name <> ''"),
+            COMMENTS: ("id > 0", "phone_in_comment IS NOT NULL"),
+            KEYS: (
+                "has_phone OR has_email",
+                "EXISTS (SELECT 1 FROM client_keys AS k WHERE k.portal = contacts.portal AND k.entity_type_id = 3)",
+            ),
+        }
+        return frozenset(
+            part
+            for part, (expected, kept) in signs.items()
+            if self.ask(f"{of_contacts} ({expected}) LIMIT 1") and not self.ask(f"{of_contacts} ({kept}) LIMIT 1")
+        )
+
     def lacking(self, kpi: Kpi) -> tuple[str, ...]:
         """What a KPI needs and does not find; see ``Snapshot.absent``."""
         feeds = self.missing(aggregates.needed(kpi.measure))
+        feeds += tuple(part for part in kpi.needs if part in self.left_out)
         unloaded = kpi.needs_input is not None and kpi.needs_input not in self.inputs
         return (*feeds, f"inputs.{kpi.needs_input}") if unloaded else feeds
 
@@ -391,6 +415,7 @@ class Ground:
             "seen_until": self.seen_until,
             "by_stage": options.quote_source is QuoteSource.STAGE,
             "lower_case": lower_case(),
+            "names_kept": NAMES not in self.left_out,
             "particles": f" {' '.join(sorted(text.lower() for text in options.name_particles))} ",
             "headline_unit": options.headline_unit,
             "segment_by": options.segment_by.value,

@@ -427,6 +427,7 @@ class Kpi:
         source: where the definition stands. definition: in words, for people. formula: the same, for checking.
         labels: label names beyond the grain: columns of the fact, or those of ``Derived.spread``.
         companions: the sizes that are published beside the value; None: those of the measure (``parts``).
+        needs: parts of feeds that a mirror may leave out and without which there is no sample at all (``Ground.left_out``).
         needs_input: kind of the numbers from outside (table ``inputs``) without which there is no sample at all.
         exported: what its metric families are called after, where that is not the id.
         live: the exporter tells it by itself at every scrape: there is no metric family of it here.
@@ -445,6 +446,7 @@ class Kpi:
     formula: str
     labels: tuple[str, ...] = ()
     companions: tuple[Part, ...] | None = None
+    needs: tuple[str, ...] = ()
     needs_input: str | None = None
     exported: str | None = None
     live: bool = False

@@ -24,6 +24,7 @@ from b24metrics.kpi.facts.quality import (
     SHARED_KEYS,
     UNCONVERTIBLE_DEALS,
 )
+from b24metrics.kpi.facts.view import COMMENTS, KEYS, NAMES
 from b24metrics.kpi.model import (
     NOW,
     Better,
@@ -154,6 +155,7 @@ DQ_PHONE_IN_COMMENT = Kpi(
     ),
     formula="|{contact: HAS_PHONE ≠ Y, the comment holds a number}| of contacts",
     companions=_PARTS,
+    needs=(COMMENTS,),
 )
 
 DQ_NAMES_LOWERCASE = Kpi(
@@ -172,6 +174,7 @@ DQ_NAMES_LOWERCASE = Kpi(
     ),
     formula="|{contact: first letter of NAME, or of LAST_NAME without a particle, is of Unicode Ll}| of contacts",
     companions=_PARTS,
+    needs=(NAMES,),
 )
 
 DQ_DUPLICATE_PHONES = Kpi(
@@ -190,6 +193,7 @@ DQ_DUPLICATE_PHONES = Kpi(
     ),
     formula="Σ over numbers shared by contacts of the cut (contacts - 1); digits, 8 → 7, 10 digits at least",
     companions=_PARTS,
+    needs=(KEYS,),
 )
 
 DQ_DUPLICATE_EMAILS = Kpi(
@@ -208,6 +212,7 @@ DQ_DUPLICATE_EMAILS = Kpi(
     ),
     formula="Σ over addresses shared by contacts of the cut (contacts - 1); trimmed, lower case",
     companions=_PARTS,
+    needs=(KEYS,),
 )
 
 DQ_WON_WITHOUT_AMOUNT = Kpi(
@@ -503,7 +508,7 @@ def _clean(cells: Cells) -> FloatArray:
     """1 less the weighted mean of the shares that are there; nothing where none is."""
     shares = {
         Flaw.PHONE: (cells["no_phone"], cells["contacts"]),
-        Flaw.LOWER_CASE: (cells["lower_case"], cells["contacts"]),
+        Flaw.LOWER_CASE: (cells["lower_case"], cells["named"]),
         Flaw.WITHOUT_ACTIVITY: (cells["without_activity"], cells["open_deals"]),
         Flaw.FILL_RATE: (cells["required"] - cells["filled"], cells["required"]),
         Flaw.LOST_REASON: (cells["without_reason"], cells["lost"]),
@@ -523,6 +528,7 @@ DQ_SCORE = Kpi(
         {
             "no_phone": Number(CONTACT_GAPS, "no_phone"),
             "lower_case": Number(CONTACT_GAPS, "lower_case"),
+            "named": Number(CONTACT_GAPS, "lower_case IS NOT NULL"),
             "contacts": _CONTACTS,
             "without_activity": Number(OPEN_DEAL_CARE, "without_activity"),
             "open_deals": Number(OPEN_DEAL_CARE),

@@ -50,7 +50,7 @@ _LETTER = f"""CASE WHEN strpos('{_BEFORE}', substr({{0}}, 1, 1)) > 0 THEN substr
             ELSE substr({{0}}, 1, 1) END"""
 
 #: Contacts with what is missing. ``lower_case``: the first letter of the name or of the family name; a particle may begin
-#: the latter. Which letters are small is asked once for each letter that occurs.
+#: the latter; NULL where the mirror keeps no names. Which letters are small is asked once for each letter that occurs.
 CONTACT_GAPS = Fact(
     "kpi_contact_gaps",
     f"""
@@ -72,7 +72,7 @@ SELECT c.id, w.window_no, c.manager_id, NOT c.has_phone AS no_phone, NOT c.has_e
     c.phone_in_comment AND NOT c.has_phone AS phone_in_comment,
     CASE WHEN c.small_name THEN TRUE
         WHEN c.small_family THEN strpos($particles, ' ' || lower(split_part(trim(c.last_name), ' ', 1)) || ' ') = 0
-        ELSE FALSE END AS lower_case
+        WHEN $names_kept THEN FALSE END AS lower_case
 FROM seen AS c
 JOIN kpi_windows AS w ON {_IN_WINDOW}
 """,
@@ -333,7 +333,7 @@ WITH deals_asked AS MATERIALIZED (
 ), contacts_asked AS MATERIALIZED (
     SELECT c.id, c.manager_id, c.name, c.last_name, c.has_phone, c.has_email, c.has_messenger, l.text
     FROM kpi_contacts AS c
-    JOIN kpi_lists AS l ON l.list = 'required_contact'
+    JOIN kpi_lists AS l ON l.list = 'required_contact' AND ($names_kept OR l.text NOT IN ('NAME', 'LAST_NAME'))
 ), deal_fields AS (
     SELECT d.id, d.manager_id,
         CASE d.text

@@ -29,6 +29,11 @@ from b24metrics.worktime.sqltable import join_sql, worked_sql
 #: Pseudo-feed of ``View.feeds``: changes of the person responsible, which are observed, not copied.
 ASSIGNMENTS: Final = "assignments"
 
+#: Parts of contacts that a mirror may leave out (``Kpi.needs``).
+NAMES: Final = "contacts.names"
+COMMENTS: Final = "contacts.comments"
+KEYS: Final = "contacts.keys"
+
 
 def working_seconds(start: str, end: str) -> tuple[str, str]:
     """Working time of the company between two columns: the joins that it needs, and the expression, BIGINT.
@@ -65,6 +70,7 @@ ASKED: Final = frozenset(
         "seen_until",  # the later of ``now`` and the last look at the portal: what is dated after it lies in the future
         "by_stage",  # TRUE: the stage of a deal tells that a proposal was sent
         "lower_case",  # every lower-case letter
+        "names_kept",  # FALSE: the mirror leaves out the names of contacts
         "particles",  # words that may begin a family name, in lower case, with a space before and after each
         "headline_unit",  # code of the unit of measure whose quantities are counted
         "segment_by",  # industry, client_type or deal_type
