@@ -136,6 +136,7 @@ def test_the_guide_shows_files_that_are_read(tmp_path: Path) -> None:
         ("score", "month,user_id,criterion,points\n2026-03,1,charm,3\n2026-03,1,8,6\n2026-03,1,8,0\n2026-03,1,10,3\n", [2, 3, 4, 5]),
         ("call_points", "call_id,c1\n1,3\n2,\nx,1\n4,2\n4,1\n", [2, 3, 4, 6]),
         ("speech", "call_id,operator_seconds,client_seconds\n1,a,1\n2,1,\n", [2, 3]),
+        ("visits", 'date,visits\n2026-03-01,1,,\n2026-03-02,1500,50\n2026-03-03,"1500,50"\n', [3]),
     ],
 )  # fmt: skip
 def test_every_mistake_is_told_with_its_line(tmp_path: Path, kind: str, text: str, lines: list[int]) -> None:

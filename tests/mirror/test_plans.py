@@ -43,15 +43,22 @@ def test_every_mistake_is_told_with_its_line(tmp_path: Path) -> None:
         "revenue_won,M,1,2026-04,-5\n"
         "revenue_won,T,7,2026-03,1\n"
         "revenue_won,M,2,2026-03,1\n"
-        "revenue_won,M,2,2026-03-31,2\n",
+        "revenue_won,M,2,2026-03-31,2\n"
+        "revenue_won,M,3,2026-03,1500,50\n",
     )
 
     with pytest.raises(ConfigError) as caught:
         read_plans(path)
 
-    assert ["line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 9"] == [
+    assert ["line 2", "line 3", "line 4", "line 5", "line 6", "line 7", "line 9", "line 10"] == [
         line.strip().split(":")[0] for line in str(caught.value).splitlines()[1:]
     ]
+
+
+def test_a_column_stands_once(tmp_path: Path) -> None:
+    """Nobody could say which of the two is meant."""
+    with pytest.raises(ConfigError, match="have the column amount twice"):
+        read_plans(written(tmp_path, "level,subject_id,month,amount,amount\nM,1,2026-03,1,2\n"))
 
 
 @pytest.mark.parametrize("text", ["", "who,when,what\n1,2,3\n"])

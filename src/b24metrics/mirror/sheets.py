@@ -34,12 +34,14 @@ class Sheet:
     Attributes:
         what: how messages call it, such as "plans".
         head: columns; those of TOML are whatever its tables name.
+        longer: lines that hold more than the head has columns, as where a decimal comma parts a number.
     """
 
     path: Path
     what: str
     head: tuple[str, ...]
     rows: tuple[tuple[int, Cells], ...]
+    longer: frozenset[int] = frozenset()
 
     def read(self, needed: Sequence[str], meant: Callable[[Cells], T], key: Callable[[T], object]) -> list[T]:
         """What every row means.
@@ -57,9 +59,14 @@ class Sheet:
             raise ConfigError(
                 f"The {self.what} in {self.path} lack the column {', '.join(missing)}. Its first line names the columns."
             )
+        if twice := {name for name in self.head if name and self.head.count(name) > 1}:
+            raise ConfigError(f"The {self.what} in {self.path} have the column {', '.join(sorted(twice))} twice.")
         found: dict[object, T] = {}
         mistakes = Mistakes(f"the {self.what} {self.path}")
         for line, cells in self.rows:
+            if line in self.longer:
+                mistakes.add(line, f"it holds more than {len(self.head)} cells: a number with a comma needs quotes")
+                continue
             try:
                 one = meant(cells)
             except ValueError as error:
@@ -114,12 +121,14 @@ def csv_sheet(path: Path, what: str) -> Sheet:
     first = next((line for line in lines if line.strip()), "")
     table = csv.DictReader(lines, delimiter=";" if first.count(";") > first.count(",") else ",")
     head = tuple(name.strip() for name in table.fieldnames or ())
-    rows = []
+    rows, longer = [], set()
     for row in table:
         cells = {name.strip(): (text or "").strip() for name, text in row.items() if name is not None}
+        if any(text.strip() for text in row.get(None, ())):  # what the head has no column for
+            longer.add(table.line_num)
         if any(cells.values()):
             rows.append((table.line_num, cells))
-    return Sheet(path, what, head, tuple(rows))
+    return Sheet(path, what, head, tuple(rows), frozenset(longer))
 
 
 def toml_sheets(path: Path, what: str) -> dict[str, Sheet]:
