@@ -618,7 +618,7 @@ They are read down to the last word and written anew; what is not known is refus
             ("what", "how it is written"),
             [
                 ("numbers, texts, truth", "`0.5`, `'won'`, `TRUE`, `NULL`"),
-                ("days and instants", "`DATE '2025-03-01'`, `TIMESTAMPTZ '2025-03-01T00:00:00+03:00'`"),
+                ("instants", "`TIMESTAMPTZ '2025-03-01T00:00:00+03:00'`"),
                 (
                     "conditions",
                     "`AND`, `OR`, `NOT`, `=`, `<>`, `IN (…)`, `IS NULL`, `LIKE 'a%'`; `<`, `<=`, `>`, `>=`, `BETWEEN` for numbers and instants",

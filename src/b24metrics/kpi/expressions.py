@@ -93,7 +93,7 @@ def read(text: str, columns: Mapping[str, Kind], wanted: Kind | None = None) -> 
     Returns:
         what is to be asked, and every mistake, each with the words that are wrong; with mistakes nothing is to be asked.
     """
-    from sqlglot.errors import SqlglotError
+    from sqlglot.errors import ParseError, SqlglotError
 
     if len(text) > LONGEST:
         return Read("", None), (f"it is longer than {LONGEST} characters",)
@@ -105,8 +105,10 @@ def read(text: str, columns: Mapping[str, Kind], wanted: Kind | None = None) -> 
         sql, kind = reader.read(tree)
     except RecursionError:
         return Read("", None), (f"{_short(text)} is too deeply nested",)
-    except (SqlglotError, ValueError, ArithmeticError):
-        return Read("", None), (f"{_short(text)} is no expression: look at its quotes, brackets and words",)
+    except (SqlglotError, ValueError, ArithmeticError) as error:
+        at = error.errors[0].get("highlight") if isinstance(error, ParseError) and error.errors else None
+        where = f", at {_short(at)}" if at else ""
+        return Read("", None), (f"{_short(text)} is no expression{where}: look at its quotes, brackets and words",)
     mistakes = list(dict.fromkeys(reader.mistakes))
     if not mistakes and wanted is not None and kind is not wanted:
         mistakes = [f"{_short(text)} is {_a(kind)}, not {_a(wanted)}"]
@@ -137,6 +139,10 @@ def _short(text: str) -> str:
 
 def _words(node: exp.Expr) -> str:
     """A part of the text as it was meant, for a message."""
+    from sqlglot import exp
+
+    if type(node) is exp.Cast and type(node.this) is exp.Literal and node.this.args["is_string"]:
+        return f"{node.args['to'].sql('duckdb')} {_short(node.this.this)}"  # nobody writes CAST('…' AS DATE)
     try:
         return _short(node.sql("duckdb", comments=False))
     except (ValueError, RecursionError):
