@@ -7,7 +7,6 @@ The webhook's address is a secret. Give it in the environment (``B24_WEBHOOK``) 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -364,7 +363,7 @@ def load_input(
             count = load_inputs(store, which_portal(store, portal), found, replace=replace)
         finally:
             store.close()
-        console.say(f"{count} numbers ({', '.join(found)}) are in {settings.mirror.shown}.")
+        console.say(f"Loaded into {settings.mirror.shown}: {', '.join(found)} (numbers: {count}).")
 
 
 @app.command()
@@ -409,7 +408,7 @@ def kpi(
         snapshot = reports.answer(settings, portal, question, at_moment)
         if as_json:
             for one in reports.objects(snapshot, question):
-                typer.echo(json.dumps(one, ensure_ascii=False))
+                typer.echo(console.line(one))
             return
         course = None
         if trend:
@@ -467,7 +466,7 @@ def explain(
         found = reports.explanation(settings, portal, one, chosen, grain, told, reports.instant_of(at))
     if as_json:
         for record in found.records:
-            typer.echo(json.dumps(reports.record_object(record), ensure_ascii=False))
+            typer.echo(console.line(reports.record_object(record)))
         return
     console.records(
         reports.title_of(one, chosen, grain, told, found, language),

@@ -6,6 +6,7 @@ is a line now and then instead of a bar; text from the portal is shown as text, 
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -37,6 +38,7 @@ T = TypeVar("T")
 #: Seconds between two lines of progress where there is no bar.
 _QUIET_SECONDS = 10.0
 _CONTROL = dict.fromkeys((*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), " ")
+_ESCAPED = {code: f"\\u{code:04x}" for code in _CONTROL}
 
 out = Console()
 err = Console(stderr=True)
@@ -45,6 +47,11 @@ err = Console(stderr=True)
 def plain(text: object) -> str:
     """A text without control codes and direction marks: a deal's title must not steer the terminal."""
     return str(text).translate(_CONTROL)
+
+
+def line(told: object) -> str:
+    """An object as one line of JSON, the same marks escaped: it says what it says and steers nothing either."""
+    return json.dumps(told, ensure_ascii=False).translate(_ESCAPED)
 
 
 def duration(seconds: float | None) -> str:
