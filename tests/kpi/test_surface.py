@@ -33,7 +33,7 @@ def test_a_mirror_of_one_portal_needs_no_name(t1: DuckStore) -> None:
 
 
 def test_what_is_not_clear_is_asked_for(empty: DuckStore) -> None:
-    """No portal, two portals, an id nobody has, a window that does not exist."""
+    """No portal, two portals, an id nobody has, a window or cut that does not exist, a word where a list is wanted."""
     with pytest.raises(NothingMirrored, match="b24metrics sync"):
         evaluate(empty)
     empty.upsert(schema.PORTALS, [{"portal": "a"}, {"portal": "b"}])
@@ -43,6 +43,10 @@ def test_what_is_not_clear_is_asked_for(empty: DuckStore) -> None:
         evaluate(empty, "a", ["revenue_one"])
     with pytest.raises(ValueError, match="fortnight"):
         evaluate(empty, "a", WORDS, ["fortnight"])
+    with pytest.raises(ValueError, match="there is no window 'm'; a list is wanted"):
+        evaluate(empty, "a", WORDS, "mtd")
+    with pytest.raises(ValueError, match="there is no grain 'Z'"):
+        evaluate(empty, "a", WORDS, ["mtd"], ["Z"])
 
 
 def test_the_present_is_the_default(store: DuckStore) -> None:

@@ -137,7 +137,8 @@ def evaluate_entities(
 
     Args:
         entities: records of ``b24metrics.crm`` (Deal, StageMove, PhoneCall, User, …), in any order. What no record of is
-            handed in is not known: a KPI that needs it has no sample and is named in ``Snapshot.absent``.
+            handed in is not known: a KPI that needs it has no sample and is named in ``Snapshot.absent``; managers are
+            known by their User and Department records, amounts in a foreign currency by its Currency record.
         kpis: what to compute, declarations or ids; None: everything declared.
         windows: only these; None: all.
         grains: only these; None: all.
@@ -206,13 +207,24 @@ def _kpis(told: Kpis | None) -> tuple[Kpi, ...] | None:
         elif one in KPIS:
             found.append(KPIS[one])
         else:
-            raise LookupError(f"there is no KPI {one!r}: b24metrics kpi lists them all")
+            raise LookupError(f"there is no KPI {one!r}; a list is wanted: b24metrics kpi --list shows all of them")
     return tuple(found)
 
 
 def _windows(told: Windows | None) -> tuple[WindowId, ...] | None:
-    return None if told is None else tuple(WindowId(one) for one in told)
+    if told is None:
+        return None
+    if unknown := [one for one in told if one not in set(WindowId)]:
+        raise ValueError(f"there is no window {unknown[0]!r}; a list is wanted of {', '.join(WindowId)}")
+    return tuple(WindowId(one) for one in told)
 
 
 def _grains(told: Grains | None) -> tuple[Grain, ...] | None:
-    return None if told is None else tuple(one if isinstance(one, Grain) else Grain.parse(one) for one in told)
+    return None if told is None else tuple(one if isinstance(one, Grain) else _grain(one) for one in told)
+
+
+def _grain(written: str) -> Grain:
+    try:
+        return Grain.parse(written.replace("x", "×"))
+    except ValueError:
+        raise ValueError(f"there is no grain {written!r}; a list is wanted of T, M, D, P, S, R, C, M×P") from None
