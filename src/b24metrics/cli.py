@@ -311,22 +311,37 @@ def plan(
 ) -> None:
     """Load sales plans from a CSV file into the mirror, in place of those that are there."""
     from b24metrics import console
-    from b24metrics.mirror.plans import load_plans, read_plans
+    from b24metrics.mirror.plans import load_plans, read_plans, strangers
     from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import which_portal
 
     with console.doors():
         settings = settings_of(config, mirror=mirror)
-        plans = read_plans(file)
+        plans, kpis = read_plans(file), settings.kpis()
         where = settings.mirror.where()
         if isinstance(where, Path) and not where.exists():  # opening it for writing would leave an empty mirror behind
             raise NothingMirrored(f"There is no mirror {settings.mirror.shown} yet: run `b24metrics sync` first.")
         store = open_store(settings.mirror.where())
         try:
-            load_plans(store, which_portal(store, portal), plans)
+            name = which_portal(store, portal)
+            load_plans(store, name, plans)
+            unknown = strangers(store, name, [(one.level, one.subject_id) for one in plans])
         finally:
             store.close()
+        unknown += [f"KPI {one}" for one in dict.fromkeys(plan.kpi_id for plan in plans) if one not in kpis]
+        _wonder(unknown)
         console.say(f"{len(plans)} plans are in {settings.mirror.shown}.")
+
+
+def _wonder(unknown: Sequence[str]) -> None:
+    """Tell of whom or what the mirror knows nothing, in a file that was loaded: a slip of the hand, or too early."""
+    from b24metrics import console
+
+    if unknown:
+        more = f" and {len(unknown) - 10} more" if len(unknown) > 10 else ""
+        console.say(
+            f"The mirror does not know {', '.join(unknown[:10])}{more}: what is said of them counts nowhere yet."
+        )
 
 
 @app.command(name="input")
@@ -349,6 +364,7 @@ def load_input(
     """Load numbers that no portal has into the mirror: visits, costs, training, scores, points and speech of calls."""
     from b24metrics import console
     from b24metrics.mirror.inputs import load_inputs, read_inputs
+    from b24metrics.mirror.plans import strangers
     from b24metrics.mirror.stores import open_store
     from b24metrics.mirror.sync import which_portal
 
@@ -360,9 +376,13 @@ def load_input(
             raise NothingMirrored(f"There is no mirror {settings.mirror.shown} yet: run `b24metrics sync` first.")
         store = open_store(settings.mirror.where())
         try:
-            count = load_inputs(store, which_portal(store, portal), found, replace=replace)
+            name = which_portal(store, portal)
+            count = load_inputs(store, name, found, replace=replace)
+            told = [(one.level, one.subject_id) for numbers in found.values() for one in numbers]
+            unknown = strangers(store, name, told)
         finally:
             store.close()
+        _wonder(unknown)
         console.say(f"Loaded into {settings.mirror.shown}: {', '.join(found)} (numbers: {count}).")
 
 

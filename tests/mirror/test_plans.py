@@ -7,8 +7,11 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from b24metrics.cli import app
 from b24metrics.errors import ConfigError
+from b24metrics.mirror import schema
 from b24metrics.mirror.plans import Plan, load_plans, read_plans
 from b24metrics.mirror.stores import DuckStore
 
@@ -79,3 +82,22 @@ def test_loading_replaces_all_plans_of_one_portal() -> None:
 
     assert [("a", 2), ("b", 1)] == store.rows("SELECT portal, subject_id FROM plans ORDER BY ALL")
     store.close()
+
+
+def test_whom_the_mirror_does_not_know_is_named(tmp_path: Path) -> None:
+    """The plans are loaded all the same: the record may come later."""
+    mirror = tmp_path / "mirror.duckdb"
+    store = DuckStore(mirror)
+    store.upsert(schema.PORTALS, [{"portal": "here"}])
+    store.upsert(schema.USERS, [{"portal": "here", "id": 101}, {"portal": "elsewhere", "id": 102}])
+    store.close()
+    path = written(
+        tmp_path,
+        "kpi_id,level,subject_id,month,amount\n"
+        "revenue_won,M,101,2026-03,1\nrevenue_won,M,102,2026-03,1\nrevenue_one,D,7,2026-03,1\nrevenue_won,T,0,2026-03,1\n",
+    )
+    done = CliRunner().invoke(app, ["plan", str(path), "--mirror", str(mirror)])
+
+    assert 0 == done.exit_code
+    assert "The mirror does not know user 102, department 7, KPI revenue_one:" in done.stderr
+    assert "4 plans are in" in done.stderr

@@ -65,6 +65,20 @@ def load_plans(store: Store, portal: str, plans: Sequence[Plan]) -> None:
         )
 
 
+def strangers(store: Store, portal: str, subjects: Sequence[tuple[str, int]]) -> list[str]:
+    """Whom a portal does not know of these levels and ids: ``user 999``, ``department 3``, ``call 12``; each once."""
+    found = []
+    for level, (table, said) in _KNOWN.items():
+        known = {number for (number,) in store.rows(f"SELECT id FROM {table} WHERE portal = ?", [portal])}
+        ids = dict.fromkeys(number for of_level, number in subjects if of_level == level)
+        found += [f"{said} {number}" for number in ids if number not in known]
+    return found
+
+
+#: Levels whose subjects have an id: where they stand, and what they are called.
+_KNOWN = {"M": ("users", "user"), "D": ("departments", "department"), "call": ("phone_calls", "call")}
+
+
 def _plan(cells: Cells) -> Plan:
     level, who = subject(cells)
     return Plan(cells.get("kpi_id") or "revenue_won", level, who, month(cells), amount(cells))
