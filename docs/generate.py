@@ -897,7 +897,7 @@ def _kind(annotation: Any, metadata: Sequence[Any] = ()) -> str:
     return _KINDS[annotation] + _bounds(metadata)
 
 
-_PLURAL: Mapping[Any, str] = {int: "ids", str: "texts", tuple[float, float]: "pairs of numbers"}
+_PLURAL: Mapping[Any, str] = {int: "ids", str: "texts", Path: "paths", tuple[float, float]: "pairs of numbers"}
 _KINDS: Mapping[Any, str] = {
     bool: "`true`, `false`", int: "whole number", float: "number", str: "text", Path: "path", date: "date",
     SecretStr: "text", SaidSettings: "text, or one for `ru` and one for `en`",

@@ -214,7 +214,7 @@ ACTIVITIES_COMPLETED_COUNT = Kpi(
     chapter=Chapter.ACTIVITY,
     source="catalogue B 6.2: activities_completed_count",
     definition=Title(
-        ru="Дела CRM, завершённые за период, кроме завершённых автоматически; переоткрытое дело - по последнему завершению.",
+        ru="Дела CRM, завершённые за период, кроме завершённых автоматически; переоткрытое дело — по последнему завершению.",
         en="CRM activities completed in the window, those completed automatically excluded; a reopened one counts by its "
         "last completion.",
     ),
@@ -302,7 +302,7 @@ QUOTES_SENT_COUNT = Kpi(
     chapter=Chapter.ACTIVITY,
     source="catalogue B 6.2: quotes_sent_count; §19 Other activity",
     definition=Title(
-        ru="Коммерческие предложения по первой отправке; где их не ведут в CRM - первые входы сделок на этап предложения.",
+        ru="Коммерческие предложения по первой отправке; где их не ведут в CRM — первые входы сделок на этап предложения.",
         en="Proposals by the first time they were sent; where the CRM keeps none, deals that came to the proposal stage for "
         "the first time.",
     ),
@@ -339,7 +339,7 @@ NEW_LEADS_COUNT = Kpi(
     chapter=Chapter.ACTIVITY,
     source="catalogue B 6.2: new_leads_count",
     definition=Title(
-        ru="Лиды, созданные за период, без импортированных; в CRM без лидов - новые сделки, начатые с первого этапа.",
+        ru="Лиды, созданные за период, без импортированных; в CRM без лидов — новые сделки, начатые с первого этапа.",
         en="Leads created in the window, imported ones excluded; where the CRM has no leads, new deals that began in the "
         "first stage.",
     ),

@@ -25,7 +25,7 @@ REVIEWS_POSITIVE_COUNT = _reviewed(
     better=Better.HIGHER,
     source="catalogue H: reviews_positive_count",
     definition=Title(
-        ru="Оценки клиентов 4 и 5 за разговоры, чаты и формы отзывов; оценка начальника - не отзыв клиента.",
+        ru="Оценки клиентов 4 и 5 за разговоры, чаты и формы отзывов; оценка начальника — не отзыв клиента.",
         en="Ratings 4 and 5 by clients of talks, chats and review forms; a supervisor's vote is no client's review.",
     ),
     formula="|{rated sessions ∩ w: vote ∈ 4…5 or mark positive}|",
@@ -38,7 +38,7 @@ REVIEWS_NEGATIVE_COUNT = _reviewed(
     better=Better.LOWER,
     source="catalogue H: reviews_negative_count",
     definition=Title(
-        ru="Оценки клиентов 1 и 2 за разговоры, чаты и формы отзывов; 3 - нейтральная.",
+        ru="Оценки клиентов 1 и 2 за разговоры, чаты и формы отзывов; 3 — нейтральная.",
         en="Ratings 1 and 2 by clients of talks, chats and review forms; 3 is neutral.",
     ),
     formula="|{rated sessions ∩ w: vote ∈ 1…2 or mark negative}|",
@@ -77,7 +77,7 @@ CALL_ANSWERS_POSITIVE_COUNT = _answered(
     better=Better.HIGHER,
     source="catalogue H: call_answers_positive_count",
     definition=Title(
-        ru="Звонки, на которые клиент ответил согласием: по отметке сотрудника, а без неё - если за 3 рабочих дня после дозвона "
+        ru="Звонки, на которые клиент ответил согласием: по отметке сотрудника, а без неё — если за 3 рабочих дня после дозвона "
         "открытая сделка клиента продвинулась.",
         en="Calls that the client answered with yes: as people noted it, else where an open deal of the client moved forward "
         "within 3 working days after an answered dial.",
@@ -92,7 +92,7 @@ CALL_ANSWERS_NEGATIVE_COUNT = _answered(
     better=Better.LOWER,
     source="catalogue H: call_answers_negative_count",
     definition=Title(
-        ru="Звонки, на которые клиент ответил отказом: по отметке сотрудника, а без неё - если за 3 рабочих дня после дозвона "
+        ru="Звонки, на которые клиент ответил отказом: по отметке сотрудника, а без неё — если за 3 рабочих дня после дозвона "
         "открытая сделка клиента проиграна.",
         en="Calls that the client answered with no: as people noted it, else where an open deal of the client was lost within "
         "3 working days after an answered dial.",

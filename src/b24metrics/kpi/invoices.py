@@ -87,7 +87,7 @@ INVOICES_PAID_AMOUNT = Kpi(
     chapter=Chapter.ACTIVITY,
     source="catalogue B 6.3: invoices_paid_amount; §19 Other activity",
     definition=Title(
-        ru="Деньги по счетам за период: по документам об оплате, частичные платежи включены; где таких документов нет - "
+        ru="Деньги по счетам за период: по документам об оплате, частичные платежи включены; где таких документов нет — "
         "полная сумма счёта в день перехода на этап «оплачен».",
         en="Money received on invoices in the window: by payment documents, part payments included; where there are none, "
         "the whole invoice at the moment it came to a paid stage.",

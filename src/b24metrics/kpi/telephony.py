@@ -137,7 +137,7 @@ CALLS_OUTGOING_COUNT = _activity(
     windows=ALL,
     source="catalogue B 6.1: calls_outgoing_count",
     definition=Title(
-        ru="Наборы номера клиента, дозвонились или нет; обратный звонок с сайта - тоже набор. Направление - по первому участку.",
+        ru="Наборы номера клиента, дозвонились или нет; обратный звонок с сайта — тоже набор. Направление — по первому участку.",
         en="Dials to clients, answered or not; a callback from the website is a dial too. The first leg tells the direction.",
     ),
     formula="|dials ∩ w|, dial = first leg of type 1 or 4",
@@ -151,7 +151,7 @@ CALLS_INCOMING_COUNT = _activity(
     windows=ALL,
     source="catalogue B 6.1: calls_incoming_count",
     definition=Title(
-        ru="Звонки клиентов нам, принятые и пропущенные. Направление - по первому участку звонка.",
+        ru="Звонки клиентов нам, принятые и пропущенные. Направление — по первому участку звонка.",
         en="Calls by clients to us, answered and missed. The first leg of a call tells its direction.",
     ),
     formula="|incoming ∩ w|, incoming = first leg of type 2 or 3",
@@ -236,7 +236,7 @@ TALK_TIME_TOTAL_SECONDS = _activity(
     windows=ALL,
     source="catalogue B 6.1: talk_time_total_seconds",
     definition=Title(
-        ru="Суммарная длительность состоявшихся разговоров, каждый участок звонка - у своего сотрудника.",
+        ru="Суммарная длительность состоявшихся разговоров, каждый участок звонка — у своего сотрудника.",
         en="Total duration of connected phone calls, each leg credited to the one who spoke.",
     ),
     formula="Σ duration(c) for c ∈ C, connected, start(c) ∈ w",
@@ -322,8 +322,8 @@ MISSED_CALLS_UNRETURNED_COUNT = _activity(
     windows=ALL + NOW,
     source="catalogue B 6.1: missed_calls_unreturned_count",
     definition=Title(
-        ru="Номера, с которых звонили и с которыми до сих пор никто не поговорил; несколько пропущенных подряд - один случай, "
-        "с первого из них. «Сейчас» - все такие номера за всё время.",
+        ru="Номера, с которых звонили и с которыми до сих пор никто не поговорил; несколько пропущенных подряд — один случай, "
+        "с первого из них. «Сейчас» — все такие номера за всё время.",
         en="Numbers that called us and with whom nobody has talked since; several missed calls in a row are one case, dated by "
         "the first. The state `now` looks over all time.",
     ),
@@ -497,7 +497,7 @@ CALL_CONVERSION_RATIO = _conversion(
     source="catalogue D 8.5: call_conversion_ratio",
     definition=Title(
         ru="Какая часть всех звонков привела к сделке не позже чем через 30 дней. Свежие звонки ещё не созрели: зрелая "
-        "конверсия - отдельный показатель.",
+        "конверсия — отдельный показатель.",
         en="The share of all calls that led to a deal within 30 days. Recent calls have not had their time: mature conversion "
         "is a KPI of its own.",
     ),
