@@ -211,6 +211,26 @@ def test_a_of_one_is_the_limit() -> None:
     assert pytest.approx((below + above) / 2, rel=1e-6) == at
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "occasions"),
+    [
+        (0.5, 0.5, 1.5),  # E[3 / (1 + 3p)] of the arcsine law = 3 / sqrt(1 + 3)
+        (0.25, 0.25, 1.6208168609417049),
+        (0.2, 0.5, 2.0821410905087534),
+        (0.9, 0.05, 0.8079015500488481),
+    ],
+)
+def test_customers_of_whom_many_leave_at_once_still_come(a: float, b: float, occasions: float) -> None:
+    """With a + b of one or less the formula's series is negative, or a pole, for who never came again.
+
+    By the model's definition: a buyer of rate λ who leaves with p after each occasion comes (1 - exp(-λpt)) / p times in t,
+    which with r = 1 is t / (α + pt) on average; then the integral over Beta(a, b).
+    """
+    found = float(PurchaseModel(1.0, 10.0, a, b).expected(30.0, 0, 0, 0))
+
+    assert pytest.approx(occasions, rel=1e-5) == found
+
+
 def test_twelve_months_are_a_year() -> None:
     """A yearly discount of 12 % by the month."""
     assert pytest.approx(1.12) == (1 + monthly(0.12)) ** 12

@@ -137,11 +137,14 @@ class PurchaseModel:
         """
         x, t_x, total, t = _arrays(repeats, recency, age, ahead)
         a = self.a if abs(self.a - 1) > _NEAR_ONE else 1 + _NEAR_ONE
+        b = self.b if abs(a + self.b - 1) > _NEAR_ONE else self.b + 2 * _NEAR_ONE  # a + b = 1 is a pole for x = 0
         z = t / (self.alpha + total + t)
         # Euler's transformation: the power of (1 - z) cancels, and what remains does not grow with x.
-        series = hyp2f1(a - 1, a + self.b - 1 - self.r, a + self.b + x - 1, z)
-        left = -np.expm1((a - 1) * np.log1p(-z) + np.log(series))
-        return np.asarray((a + self.b + x - 1) / (a - 1) * left * self.p_alive(x, t_x, total))
+        series = hyp2f1(a - 1, a + b - 1 - self.r, a + b + x - 1, z)
+        power = (a - 1) * np.log1p(-z) + np.log(np.abs(series))
+        # Without repeats, and a + b below 1, the series may be negative.
+        left = np.where(series > 0, -np.expm1(power), 1 + np.exp(power))
+        return np.asarray((a + b + x - 1) / (a - 1) * left * self.p_alive(x, t_x, total))
 
     def chance(self, count: ArrayLike, during: ArrayLike) -> FloatArray:
         """Probability that a new customer has exactly ``count`` repeat occasions within ``during`` units of time."""
