@@ -340,6 +340,26 @@ def test_a_worked_day_is_a_date_with_working_time(store: DuckStore) -> None:
     assert {7: pytest.approx((4 + 5 + 1 + 1 + 1) / 5)} == of_managers(found, "scorecard_score", MTD)
 
 
+def test_who_left_is_scored_for_the_days_before(store: DuckStore) -> None:
+    """Gone at midnight after the 10th, six worked dates and six calls in February; a place among the others is for those who are here."""
+    company = team()
+    company.user(9, 1, active=False, dismissed_at=at("02-11 00:00"))
+    for number in range(6):
+        company.call(at("02-10 10:00") + timedelta(minutes=number), user_id=9, crm_entity_type_id=3, crm_entity_id=5)
+    company.deal(moves="02-03 10:00 P; 02-10 15:00 S", contact_id=5, assigned_by_id=9)
+    norms = {
+        Criterion.CALLS: 1.0,  # six on six dates: 4 points
+        Criterion.TALK_TIME: 60.0,  # all of the norm: 5 points
+        Criterion.SUCCESSFUL_CALLS: 6.0,  # 4 points
+        Criterion.CALL_CONVERSION: 0.8,  # 1.25 of the norm: 5 points
+        Criterion.AVERAGE_CHECK: 125.0,  # 0.8: 3 points
+    }
+    found = measured(store, company, calendar=OFFICE, scorecard=ScorecardOptions(norms=norms))
+
+    assert {9: pytest.approx((4 + 5 + 4 + 5 + 3) / 5)} == of_managers(found, "scorecard_score", PREV)
+    assert {7: 1} == of_managers(found, "manager_rank", PREV, within="T")
+
+
 def test_who_leaves_at_the_first_instant_of_the_year_has_left_in_it(store: DuckStore) -> None:
     """Half-open: the departure at the start of the window belongs to it."""
     company = team(8)
@@ -588,6 +608,14 @@ def test_the_revolving_door(store: DuckStore) -> None:
     assert turnover.value == pytest.approx(3 / 11)
     assert found.value(KPIS["turnover_index"], T365, DEPARTMENT, department_id="1") == pytest.approx(3 / 11)
     assert found.value(KPIS["early_turnover_share"], T365) == pytest.approx(1 / 3)
+
+
+def test_nobody_is_less_than_nobody(store: DuckStore) -> None:
+    """A first day that was written down behind the last one: two people stayed, one left."""
+    company = observed(team(8))
+    company.user(9, 1, active=False, dismissed_at=at("01-10 12:00"), employed_on=date(2025, 3, 1))
+
+    assert 0.5 == measured(store, company).value(KPIS["turnover_index"], T365)
 
 
 def test_turnover_needs_a_year_of_watching(store: DuckStore) -> None:

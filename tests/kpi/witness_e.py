@@ -83,8 +83,10 @@ class Efficiency(Ground):
         return [(row["starts_at"], row["ends_at"]) for row in self.rows(schema.ABSENCES) if row["user_id"] == user]
 
     def worked_days(self, user: int, window: str) -> int:
-        """Local dates of the window with working time of the person in it."""
+        """Local dates of the window with working time of the person in it; of who left, until then."""
         start, end = self.span(window)
+        if not self.active[user]:
+            end = min(end, self.users[user]["dismissed_at"] or start)
         if joined := self.users[user].get("employed_on"):
             start = max(start, self.midnight(joined))
         days, day = 0, start.astimezone(self.zone).date()
@@ -250,7 +252,7 @@ class Efficiency(Ground):
         members = [int(names["manager_id"])] if grain == "M" else [
             m for m in self.managers if int(names["department_id"]) in self.above(self.primary[m])
         ]  # fmt: skip
-        days = [self.worked_days(m, window) for m in members if self.active[m]]
+        days = [self.worked_days(m, window) for m in members]
         heads = sum(day > 0 for day in days)
 
         def by(kpi: str, size: int) -> Fraction | float | None:

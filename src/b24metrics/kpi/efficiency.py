@@ -66,7 +66,7 @@ _PROPORTIONS = frozenset(
 _FALLING = frozenset(name for name, kpi in _COMPARED.items() if kpi.better is Better.LOWER)
 _PLAN = Plan(REVENUE_WON.id)
 _FROZEN = Plan(REVENUE_WON.id, Book.FROZEN)
-_WORKED_SECONDS = Total(WORKED, "worked_seconds")
+_WORKED_SECONDS = Total(WORKED, "worked_seconds", "active")
 
 MANAGER_LOAD_OPEN_DEALS = Kpi(
     id="manager_load_open_deals",

@@ -73,13 +73,18 @@ def _midnights(start: NDArray[np.int64], end: NDArray[np.int64], zone: ZoneInfo)
     return np.array(found, dtype=np.int64)
 
 
-#: Active people of the scope with their own working time in each window, and the dates on which there was any.
+#: People of the scope with their own working time in each window, and the dates on which there was any. Whoever left in it or
+#: later worked until then; ``active``: is still there.
 WORKED = Fact(
     "kpi_worked",
     """
-SELECT w.window_no, s.manager_id AS id, s.manager_id, w.starts_at AS from_at, w.ends_at AS to_at
-FROM kpi_sellers AS s
+SELECT w.window_no, p.manager_id AS id, p.manager_id, s.manager_id IS NOT NULL AS active, w.starts_at AS from_at,
+    CASE WHEN s.manager_id IS NULL THEN least(u.dismissed_at, w.ends_at) ELSE w.ends_at END AS to_at
+FROM kpi_people AS p
 CROSS JOIN kpi_windows AS w
+LEFT JOIN kpi_sellers AS s ON s.manager_id = p.manager_id
+LEFT JOIN users AS u ON u.portal = $portal AND u.id = p.manager_id
+WHERE p.department_id > 0 AND (s.manager_id IS NOT NULL OR u.dismissed_at > w.starts_at)
 """,
     feeds=("users",),
     kind="user",
@@ -103,7 +108,8 @@ WITH employed AS (
     WHERE u.portal = $portal AND (coalesce(u.active, TRUE) OR u.dismissed_at IS NOT NULL)
 )
 SELECT e.window_no, e.id, e.id AS manager_id,
-    (epoch(least(coalesce(e.left_at, e.ends_at), e.ends_at)) - epoch(greatest(coalesce(e.hired_at, e.starts_at), e.starts_at)))
+    greatest(0, epoch(least(coalesce(e.left_at, e.ends_at), e.ends_at))
+            - epoch(greatest(coalesce(e.hired_at, e.starts_at), e.starts_at)))
         / (epoch(e.ends_at) - epoch(e.starts_at)) AS heads,
     coalesce(e.left_at >= e.starts_at AND e.left_at < e.ends_at, FALSE) AS departed,
     coalesce(e.left_at >= e.starts_at AND e.left_at < e.ends_at
