@@ -407,8 +407,14 @@ def kpi(
     ] = False,
     listed: Annotated[bool, typer.Option("--list", help="Which KPIs there are; computes nothing.")] = False,
     trend: Annotated[
-        bool, typer.Option("--trend", help="Beside each number, what it was over the seven comparable windows before.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--trend/--no-trend",
+            help="Beside each number, what it was over the seven comparable windows before. Default: where KPIs are named "
+            "and one window is asked for.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """Compute KPIs from the mirror. Needs no portal."""
@@ -431,7 +437,7 @@ def kpi(
                 typer.echo(console.line(one))
             return
         course = None
-        if trend:
+        if bool(ids) and len(question.all_windows) == 1 if trend is None else trend:
 
             def watched(moments: Sequence[datetime]) -> Iterable[datetime]:
                 return console.counted(moments, "past instants computed")
@@ -441,8 +447,11 @@ def kpi(
     for kpi in question.kpis:
         head, lines = reports.table_of(snapshot, kpi, question, language, course)
         if lines:
-            right = [number for number, name in enumerate(head) if name not in {"", "trend"}]
-            console.table(f"{kpi.title.said(language)} ({kpi.id})", head, lines, right=right)
+            step = 1 if course is None else 2  # a window and its trend stay together
+            last = len(head) - (head[-1] == "n")
+            apart = [range(number, number + step) for number in range(1, last, step)]
+            apart += [range(last, len(head))]
+            console.grid(f"{kpi.title.said(language)} ({kpi.id})", head, lines, apart)
         elif kpi.id in snapshot.absent:
             console.say(reports.absence(kpi, snapshot))
         else:

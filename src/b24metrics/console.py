@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -159,6 +160,26 @@ def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, 
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
     out.print(made)
+
+
+def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], apart: Sequence[Sequence[int]]) -> None:
+    """Print rows whose first column names them. ``apart``: the other columns, those that stay together in one group; what
+    the terminal is too narrow for comes below, with the names again, because a number that is folded cannot be read.
+    """
+    wide = [max(cell_len(plain(row[number])) for row in (head, *rows)) + 3 for number in range(len(head))]
+    pieces: list[list[int]] = []
+    left = 0
+    for group in apart:
+        width = sum(wide[number] for number in group)
+        if not pieces or width > left:
+            pieces.append([0])
+            left = out.width - wide[0] - 1
+        pieces[-1] += group
+        left -= width
+    for piece in pieces:
+        right = [place for place, number in enumerate(piece) if number and head[number] != "trend"]
+        shown = [[row[number] for number in piece] for row in rows]
+        table(title if piece is pieces[0] else "", [head[number] for number in piece], shown, right=right)
 
 
 def records(title: str, rows: Sequence[tuple[str, ...]]) -> None:

@@ -133,7 +133,8 @@ def test_every_id_of_the_catalogue_has_its_labels(kpi_id: str) -> None:
 
 def test_a_table_resolves_names_and_writes_numbers_in_full(run: Run) -> None:
     """Windows side by side; money with its sign, ratios as per cent."""
-    _, out, _ = run("kpi", "revenue_won", "win_rate", "large_deals_won", "-w", "mtd", "-b", "M", "-b", "C", "--at", AT)
+    words = ("kpi", "revenue_won", "win_rate", "large_deals_won", "-w", "mtd", "-b", "M", "-b", "C", "--at", AT)
+    _, out, _ = run(*words, "--no-trend")
 
     assert re.search(r"Anna +│ +₽190,000 │ +2 ", out)
     assert re.search(r"USD +│ +\$1,000 ", out)
@@ -144,11 +145,30 @@ def test_a_table_resolves_names_and_writes_numbers_in_full(run: Run) -> None:
 
 
 def test_a_trend_shows_the_comparable_past(run: Run) -> None:
-    """Boris won in February, by the same day of the month; nobody before."""
-    _, out, _ = run("kpi", "revenue_won", "-w", "mtd", "-b", "M", "--trend", "--at", AT)
+    """Boris won in February, by the same day of the month; nobody before. Where one number is asked for, unasked."""
+    words = ("kpi", "revenue_won", "-w", "mtd", "-b", "M", "--at", AT)
+    _, out, _ = run(*words, "--trend")
 
     assert re.search(r"Anna .*▁▁▁▁▁▁▁█", out)
     assert re.search(r"Boris .*▁▁▁▁▁▁█▁", out)
+    assert out == run(*words)[1]
+    assert "trend" not in run(*words, "-w", "7d")[1]
+
+
+def test_numbers_stay_whole_where_the_terminal_is_narrow(run: Run) -> None:
+    """Windows that do not fit stand below, each with the names; a window and its trend stay together."""
+    for columns, pieces in ((40, 4), (80, 2), (160, 1)):
+        _, out, _ = run("kpi", "revenue_won", "--at", AT, columns=columns)
+        assert pieces == out.count("company")
+        assert max(map(len, out.splitlines())) <= columns
+        assert {"today", "yesterday", "7d", "30d", "wtd", "mtd", "qtd", "prev_month"} == set(
+            re.findall(r"[a-z0-9_]+", " ".join(line for line in out.splitlines() if "┃" in line))
+        )
+        assert "₽244,000" in out
+    _, out, _ = run("kpi", "revenue_won", "--trend", "-w", "mtd", "-w", "prev_month", "--at", AT, columns=40)
+    assert ["mtd trend", "prev_month trend"] == [
+        " ".join(re.findall(r"\w+", line)) for line in out.splitlines() if "┃" in line
+    ]
 
 
 @pytest.mark.parametrize(
