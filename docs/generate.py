@@ -256,7 +256,7 @@ b24metrics kpi revenue_won --by M --window mtd
 * Сделка выиграна или проиграна в тот момент, когда она вошла в свой нынешний завершающий этап, по истории этапов; поле «дата завершения» люди правят, поэтому ему верят только по настройке `kpi.closed_at_source`.
 * Выигранная сделка принадлежит тому, кто отвечал за неё, когда её впервые увидели выигранной, и пересчитывается по курсу того же момента. У сделок, закрытых до первого копирования, это нынешний ответственный и нынешний курс.
 * Звонок принадлежит тому, кто говорил; дело — ответственному за него.
-* Отдел — это все записи, чей ответственный состоит в отделе или в подотделах; запись считается в отделе один раз. Компания — все записи, не сумма отделов.
+* Отдел — это все записи, чей ответственный состоит в отделе или в подотделах. Если у человека несколько отделов, считается первый или указанный в `scope.primary_departments`. Компания — все записи, не сумма отделов.
 * Доли, медианы и средние считаются из записей на каждом уровне и никогда не усредняются.
 * Пустая доля, медиана или среднее — это отсутствие значения, а не ноль. Количество и сумма по пустому множеству — ноль. Если сущность портала не скопирована (нет прав, нет телефонии), у её показателей нет ни одного значения.
 * Рабочее время считается по [рабочему календарю](working-time.md) того, о ком речь.
@@ -283,7 +283,7 @@ b24metrics kpi revenue_won --by M --window mtd
 * A deal was won or lost when it entered the final stage in which it now is, by its stage history; the field "closing date" is edited by people and is believed only with `kpi.closed_at_source`.
 * A won deal belongs to the person who was responsible when it was first seen won, and is converted at the rate of that moment. For deals that were closed before the first copy, these are the present ones.
 * A phone call belongs to the one who spoke, an activity to the one responsible for it.
-* A department is all records whose manager belongs to it or to one of its sub-departments; a record counts once per department. The company is all records, not the sum of its departments.
+* A department is all records whose manager belongs to it or to one of its sub-departments. Of a manager's several departments the first one counts, or the one in `scope.primary_departments`. The company is all records, not the sum of its departments.
 * Ratios, medians and means are computed from records at every level and are never averaged.
 * An empty ratio, median or mean is no value, not zero. A count or sum of nothing is zero. Where an entity of the portal was not copied (no permission, no telephony), its KPIs have no values at all.
 * Working time follows the [working calendar](working-time.md) of the person concerned.
