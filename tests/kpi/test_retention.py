@@ -293,6 +293,20 @@ def test_contact_after_the_sale(store: DuckStore) -> None:
     assert (0.75, 6, 8) == (sample.value, sample.numerator, sample.denominator)
 
 
+def test_a_call_that_was_passed_on_is_one_contact(store: DuckStore) -> None:
+    """The first row of the call names the deal, in the second one somebody talks; a call that nobody took is no contact."""
+    company = Company().staff()
+    won = at("01-10 10:00")
+    for client, code in ((1, "200"), (2, "304")):
+        deal = buy(company, client, won)
+        rang = company.activity(deal, type_id=2, provider_id="VOXIMPLANT_CALL", created_at=ago(200))
+        moment, call = won + timedelta(days=2), {"call_id": f"passed-{client}", "phone_key": None}
+        company.call(moment, **call, type_id=2, failed_code="304", duration_seconds=0, crm_activity_id=rang)
+        company.call(moment + timedelta(seconds=20), **call, type_id=3, failed_code=code)
+
+    assert 0.5 == measured(store, company).value(KPIS["post_sale_contact_rate"], WindowId.T90)
+
+
 # ---------------------------------------------------------------- RFM
 
 

@@ -262,23 +262,28 @@ class Retention(Ground):
                 found.append(held)
             if self.kind_of(activity) in {ActivityKind.EMAIL, ActivityKind.CHAT}:
                 found.append(activity["created_at"])
-        for call in self.rows(schema.PHONE_CALLS):
-            if call.get("deleted_at") or call["category"] not in {"external", "", None} or call["type_id"] == 5:
-                continue
+        for legs in self._calls():
             # Left open: a call stays one of its deal when its activity is deleted.
-            linked = call["crm_activity_id"] in bound or about & self._called(call)
-            if linked and call["failed_code"] == "200" and call["duration_seconds"] > 0:
-                found.append(call["started_at"])
+            linked = any(leg["crm_activity_id"] in bound for leg in legs) or about & self._called(legs)
+            if linked and any(leg["failed_code"] == "200" and leg["duration_seconds"] > 0 for leg in legs):
+                found.append(min(leg["started_at"] for leg in legs))
         return [moment for moment in found if moment <= self.now]
 
-    def _called(self, call: Row) -> set[tuple[int, int]]:
+    def _calls(self) -> Iterable[list[Row]]:
+        """External calls, leg by leg."""
+        found: dict[str, list[Row]] = {}
+        for leg in self.rows(schema.PHONE_CALLS):
+            if not leg.get("deleted_at") and leg["category"] in {"external", "", None} and leg["type_id"] != 5:
+                found.setdefault(leg["call_id"], []).append(leg)
+        return found.values()
+
+    def _called(self, legs: list[Row]) -> set[tuple[int, int]]:
         """Whom the call names, else everybody who has the number."""
-        if call["crm_entity_id"]:
-            return {(call["crm_entity_type_id"], call["crm_entity_id"])}
-        return {
+        named = {(leg["crm_entity_type_id"], leg["crm_entity_id"]) for leg in legs if leg["crm_entity_id"]}
+        return named or {
             (row["entity_type_id"], row["entity_id"])
             for row in self.rows(schema.CLIENT_KEYS)
-            if row["kind"] == "phone" and row["key"] == call["phone_key"]
+            if row["kind"] == "phone" and row["key"] in {leg["phone_key"] for leg in legs}
         }
 
     def _after_sale(self) -> None:

@@ -230,10 +230,16 @@ class ClientMaker(Maker):
             if kind != 2:
                 self.company.bind(number, kind, owner)
             facts = {"crm_activity_id": number}
-        self.company.call(
+        number = self.company.call(
             at, type_id=random.choice((1, 1, 2, 3, 4, 5)), user_id=random.choice(SELLERS), failed_code=random.choice(("200", "200", "304")),
             duration_seconds=random.choice((0, 60)), phone_key=random.choice(("p1", "p2", "p3", "p4", None)), category=random.choice(("external",) * 4 + ("internal",)), **facts,
         )  # fmt: skip
+        if self.maybe(0.3):  # passed on: the one who talks in the end may stand in a row that names nobody
+            self.company.call(
+                at + timedelta(seconds=20), call_id=f"call-{number}", type_id=random.choice((1, 3)), phone_key=None,
+                user_id=random.choice(SELLERS), failed_code=random.choice(("200", "304")), crm_entity_id=None,
+                crm_activity_id=None,
+            )  # fmt: skip
 
     # ------------------------------------------------------------ feeds
 

@@ -156,7 +156,7 @@ WITH wins AS (
 ), talks AS (
     SELECT l.crm_activity_id AS id, min(l.happened_at) AS happened_at
     FROM kpi_call_legs AS l
-    WHERE l.connected AND l.crm_activity_id > 0
+    WHERE l.answered AND l.crm_activity_id > 0
     GROUP BY l.crm_activity_id
 ), contacts AS (
     SELECT d.id, d.owner_type_id, d.owner_id, CASE WHEN d.kind = 'meeting' THEN d.starts_at ELSE d.created_at END AS happened_at
