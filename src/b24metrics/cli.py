@@ -445,13 +445,13 @@ def kpi(
             course = reports.trends(settings, portal, question, at_moment, watched)
     silent = []
     for kpi in question.kpis:
-        head, lines = reports.table_of(snapshot, kpi, question, language, course)
+        head, lines, ends = reports.table_of(snapshot, kpi, question, language, course)
         if lines:
             step = 1 if course is None else 2  # a window and its trend stay together
             last = len(head) - (head[-1] == "n")
             apart = [range(number, number + step) for number in range(1, last, step)]
             apart += [range(last, len(head))]
-            console.grid(f"{kpi.title.said(language)} ({kpi.id})", head, lines, apart)
+            console.grid(f"{kpi.title.said(language)} ({kpi.id})", head, lines, apart, ends)
         elif kpi.id in snapshot.absent:
             console.say(reports.absence(kpi, snapshot))
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -150,19 +150,33 @@ def _lines(clock: Clock) -> Callable[[Stretch], None]:
     return show
 
 
-def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
-    """Print a table; ``right``: columns that hold numbers."""
+def table(
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[object]],
+    *,
+    right: Sequence[int] = (),
+    ends: Collection[int] = (),
+) -> None:
+    """Print a table; ``right``: columns that hold numbers; ``ends``: rows below which there is a line."""
     if title:  # a line of its own: a title of the table would be folded to the table's width
         out.print(Text(plain(title), style="italic"))
     made = Table(header_style="bold")
     for number, name in enumerate(head):
         made.add_column(name, justify="right" if number in right else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row))
+    for place, row in enumerate(rows):
+        cells = (cell if isinstance(cell, Text) else Text(plain(cell)) for cell in row)
+        made.add_row(*cells, end_section=place in ends)
     out.print(made)
 
 
-def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], apart: Sequence[Sequence[int]]) -> None:
+def grid(
+    title: str,
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    apart: Sequence[Sequence[int]],
+    ends: Collection[int] = (),
+) -> None:
     """Print rows whose first column names them. ``apart``: the other columns, those that stay together in one group; what
     the terminal is too narrow for comes below, with the names again, because a number that is folded cannot be read.
     """
@@ -179,7 +193,7 @@ def grid(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], apart: 
     for piece in pieces:
         right = [place for place, number in enumerate(piece) if number and head[number] != "trend"]
         shown = [[row[number] for number in piece] for row in rows]
-        table(title if piece is pieces[0] else "", [head[number] for number in piece], shown, right=right)
+        table(title if piece is pieces[0] else "", [head[number] for number in piece], shown, right=right, ends=ends)
 
 
 def records(title: str, rows: Sequence[tuple[str, ...]]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
@@ -374,8 +375,11 @@ def table_of(
     question: Question,
     language: Language,
     trend: Mapping[Any, Sequence[float | None]] | None,
-) -> tuple[Sequence[str], list[tuple[str, ...]]]:
-    """Head and rows of one KPI for people: whose number, then a column for each window; the size behind a single one."""
+) -> tuple[Sequence[str], list[tuple[str, ...]], frozenset[int]]:
+    """Head and rows of one KPI for people: whose number, then a column for each window; the size behind a single one.
+
+    The third: rows with which a cut ends, because a department and a pipeline may have one name.
+    """
     names = _names(snapshot)
     samples = [sample for grain in question.cuts(kpi) for sample in snapshot.of(kpi, grain) if question.wants(sample)]
     windows = [window for window in WindowId if any(sample.window is window for sample in samples)]
@@ -402,7 +406,9 @@ def table_of(
             size = cells[windows[0]].n if cells[windows[0]].n is not None else cells[windows[0]].denominator
             line.append("" if size is None else grouped(size, language))
         written.append(tuple(line))
-    return tuple(head), written
+    cuts = [grain for grain, _ in rows]
+    ends = frozenset(place for place, (one, next_one) in enumerate(pairwise(cuts)) if one != next_one)
+    return tuple(head), written, ends
 
 
 def spark(values: Sequence[float | None]) -> str:
