@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from b24metrics.clock import SystemClock
@@ -383,9 +383,10 @@ def table_of(
     names = _names(snapshot)
     samples = [sample for grain in question.cuts(kpi) for sample in snapshot.of(kpi, grain) if question.wants(sample)]
     windows = [window for window in WindowId if any(sample.window is window for sample in samples)]
-    rows: dict[tuple[Grain, tuple[tuple[str, str], ...]], dict[WindowId, Sample]] = {}
+    rows: _Rows = {}
     for sample in samples:
         rows.setdefault((sample.grain, tuple(sample.labels.items())), {})[sample.window] = sample
+    rows = _in_order(rows, names)
     single = len(windows) == 1
     head = ["", *windows, *(["n"] if single else [])]
     if trend is not None:
@@ -409,6 +410,26 @@ def table_of(
     cuts = [grain for grain, _ in rows]
     ends = frozenset(place for place, (one, next_one) in enumerate(pairwise(cuts)) if one != next_one)
     return tuple(head), written, ends
+
+
+#: Labels that the portal gives no order: what weighs most comes first.
+_WEIGHED = frozenset({"product", "segment", "reason", "source"})
+_Rows: TypeAlias = dict[tuple[Grain, tuple[tuple[str, str], ...]], dict[WindowId, Sample]]
+
+
+def _in_order(rows: _Rows, names: Mapping[tuple[str, str], str]) -> _Rows:
+    """Cut by cut; people, departments, pipelines and stages as the portal shows them."""
+    cuts = {grain: place for place, grain in enumerate(dict.fromkeys(grain for grain, _ in rows))}
+    places = {label: place for place, label in enumerate(names)}
+    kinds = {kind for kind, _ in names}
+
+    def place(row: tuple[Grain, tuple[tuple[str, str], ...]]) -> tuple[object, ...]:
+        grain, labels = row
+        known = tuple(places.get(label, len(places)) for label in labels if label[0] in kinds)
+        weighed = any(key in _WEIGHED and (key, text) not in places for key, text in labels)
+        return cuts[grain], known, -(next(iter(rows[row].values())).value or 0.0) if weighed else 0.0
+
+    return {row: rows[row] for row in sorted(rows, key=place)}
 
 
 def spark(values: Sequence[float | None]) -> str:

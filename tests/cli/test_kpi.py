@@ -156,6 +156,13 @@ def test_a_trend_shows_the_comparable_past(run: Run) -> None:
     assert "trend" not in run(*words, "-w", "7d")[1]
 
 
+def test_stages_stand_in_the_order_of_their_pipeline(run: Run) -> None:
+    """A funnel is read from above."""
+    _, out, _ = run("kpi", "stage_reached_count", "-w", "mtd", "--no-trend", "--at", AT)
+
+    assert ["New", "Qual", "Offer", "Contract", "Won"] == re.findall(r"│ (\w+) +│ +\d+ │", out)
+
+
 def test_numbers_stay_whole_where_the_terminal_is_narrow(run: Run) -> None:
     """Windows that do not fit stand below, each with the names; a window and its trend stay together."""
     for columns, pieces in ((40, 4), (80, 2), (160, 1)):
