@@ -236,6 +236,19 @@ def test_paid_money_keeps_its_rate(store: DuckStore) -> None:
     assert pytest.approx(15 / 20) == snapshot.value(KPIS["invoice_collection_rate"], MTD, currency, currency="USD")
 
 
+def test_paid_money_in_the_reporting_currency_is_itself(store: DuckStore) -> None:
+    """A thousand euros are a thousand euros, 11 000 roubles the 110 that they were at 100; at 110 today both would shrink."""
+    company = billing()
+    company.currency("EUR", "110")
+    for day, rate in (("01-01 00:00", 100), ("03-12 00:00", 110)):
+        company.add(schema.RATES, currency_id="EUR", seen_at=at(day), rate=Decimal(rate), rate_count=1)
+    for name, amount, rate in (("EUR", "1000", 100), ("RUB", "11000", 1)):
+        paid = invoice(company, "03-05 10:00 S; 03-10 15:00 P", opportunity=Decimal(amount), currency_id=name)
+        payment(company, paid, "03-10 15:00", amount, currency_id=name, rate=Decimal(rate), rate_count=1)
+
+    assert pytest.approx(1110) == value(measured(store, company, reporting_currency="EUR"), "invoices_paid_amount")
+
+
 def test_a_currency_without_a_rate(store: DuckStore) -> None:
     """Counted, not summed."""
     company = billing()

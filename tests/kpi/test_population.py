@@ -391,6 +391,36 @@ def test_another_reporting_currency(store: DuckStore) -> None:
     assert (4, "USD") == (revenue(snapshot), snapshot.currency)
 
 
+@pytest.mark.parametrize(
+    ("amount", "currency", "frozen", "expected"),
+    [
+        (1000, "EUR", 100, 1000),  # what a deal is worth in its own currency never changes
+        (11_000, "RUB", 1, 110),
+        (10, "USD", 90, 9),
+        (10, "USD", None, 9),  # nothing frozen: what was written down of that day
+    ],
+)
+def test_a_frozen_rate_is_one_of_the_reporting_currency_too(
+    store: DuckStore, amount: int, currency: str, frozen: int | None, expected: int
+) -> None:
+    """Won at 100 roubles for a euro and 90 for a dollar: that a euro costs 110 since the 12th changes no past revenue."""
+    company = Company().staff()
+    company.currency("EUR", "110")
+    company.currency("USD", "99")
+    for name, day, rate in (
+        ("EUR", "01-01", 100), ("EUR", "03-12", 110), ("USD", "01-01", 90), ("USD", "03-12", 99), ("RUB", "01-01", 1),
+    ):  # fmt: skip
+        company.add(schema.RATES, currency_id=name, seen_at=at(f"{day} 00:00"), rate=Decimal(rate), rate_count=1)
+    deal = company.deal(moves=WON, opportunity=Decimal(amount), currency_id=currency)
+    if frozen:
+        company.add(
+            schema.DEAL_CLOSINGS, deal_id=deal, semantics="S", manager_id=7, currency_id=currency, rate=Decimal(frozen),
+            rate_count=1, observed_at=at("03-10 15:05"),
+        )  # fmt: skip
+
+    assert pytest.approx(expected) == revenue(measured(store, company, reporting_currency="EUR"))
+
+
 def test_a_reporting_currency_without_a_rate_is_refused(store: DuckStore) -> None:
     """Better no numbers than numbers in another currency."""
     with pytest.raises(ConfigError, match=r"no rate for the reporting currency EUR.*RUB"):

@@ -395,6 +395,7 @@ class Ground:
             "portal": self.portal,
             "now": self.now,
             "base_currency": self.base_currency,
+            "currency": self.currency,
             "test_pattern": options.test_pattern or None,
             "go_live": None if options.go_live is None else self.rules.midnight(options.go_live),
             "all_pipelines": options.pipelines is None,

@@ -7,9 +7,12 @@ has a row a day. Nothing here writes.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -24,6 +27,21 @@ if TYPE_CHECKING:
 
 #: Name and content.
 Lookup: TypeAlias = "tuple[str, pa.Table]"
+
+#: Every frozen rate, and the quote of the reporting currency at that time: since when it held.
+_FROZEN = """
+WITH frozen AS (
+    SELECT z.rate, z.rate_count, z.observed_at AS seen_at FROM deal_closings AS z WHERE z.portal = ?
+    UNION ALL
+    SELECT p.rate, p.rate_count, p.paid_at FROM payments AS p WHERE p.portal = ?
+), quotes AS (
+    SELECT r.seen_at, lead(r.seen_at) OVER (ORDER BY r.seen_at) AS until FROM rates AS r
+    WHERE r.portal = ? AND r.currency_id = ?
+)
+SELECT DISTINCT f.rate, f.rate_count, q.seen_at
+FROM frozen AS f
+LEFT JOIN quotes AS q ON q.seen_at <= f.seen_at AND (q.until IS NULL OR f.seen_at < q.until)
+"""
 
 #: Digits behind the point of a rate: exact for every rate quoted per 1, 10, … 1,000,000 units.
 _FACTOR = Decimal("0.000000000001")
@@ -111,27 +129,38 @@ def _rates(ground: Ground) -> Iterator[Lookup]:
         )
     rates = [(currency, (rate / reporting).quantize(_FACTOR)) for currency, rate in sorted(today.items())]
     yield "kpi_rates", arrow_rows({"currency_id": "string", "factor": "decimal(24, 12)"}, rates)
-    frozen = [
-        (rate, count, (Decimal(rate) / count / reporting).quantize(_FACTOR))
-        for rate, count in ground.ask(
-            "SELECT rate, rate_count FROM deal_closings WHERE portal = ? "
-            "UNION SELECT rate, rate_count FROM payments WHERE portal = ? "
-            "UNION SELECT rate, rate_count FROM rates WHERE portal = ?",
-            ground.portal,
-            ground.portal,
-        )
+    # What was frozen, or quoted, then is divided by what the reporting currency was worth then.
+    even: list[tuple[datetime, Decimal]] = [(_EARLIEST, Decimal(1))]
+    past = {currency: [(_EARLIEST, quotes[0][1]), *quotes[1:]] for currency, quotes in seen.items()}
+    past[ground.base_currency] = even
+    ours = past.get(ground.currency) or [(_EARLIEST, reporting)]
+    frozen = {
+        (rate, count, *_span(ours, since or _EARLIEST)): (Decimal(rate) / count / _worth(ours, since or _EARLIEST))
+        for rate, count, since in ground.ask(_FROZEN, ground.portal, ground.portal, ground.currency)
         if rate and count
-    ]
-    columns = {"rate": "decimal(18, 6)", "rate_count": "int64", "factor": "decimal(24, 12)"}
-    yield "kpi_factors", arrow_rows(columns, frozen)
+    }
+    columns = {"rate": "decimal(18, 6)", "rate_count": "int64", "since": "instant", "until": "instant"}
+    columns["factor"] = "decimal(24, 12)"
+    yield "kpi_factors", arrow_rows(columns, [(*key, factor.quantize(_FACTOR)) for key, factor in frozen.items()])
+    past[ground.currency] = ours  # of itself it is worth one at any time
     spans = [
-        (currency, _EARLIEST if not i else at, _LATEST if i + 1 == len(quotes) else quotes[i + 1][0], factor)
-        for currency, quotes in seen.items()
-        for i, (at, rate) in enumerate(quotes)
-        for factor in ((rate / reporting).quantize(_FACTOR),)
+        (currency, since, until, (_worth(quotes, since) / _worth(ours, since)).quantize(_FACTOR))
+        for currency, quotes in past.items()
+        for since, until in pairwise([*sorted({at for at, _ in (*quotes, *ours)}), _LATEST])
     ]
     columns = {"currency_id": "string", "since": "instant", "until": "instant", "factor": "decimal(24, 12)"}
     yield "kpi_past_rates", arrow_rows(columns, spans)
+
+
+def _span(quotes: Sequence[tuple[datetime, Decimal]], at: datetime) -> tuple[datetime, datetime]:
+    """From when until when the quote of an instant holds."""
+    after = bisect_right(quotes, at, key=itemgetter(0))
+    return quotes[after - 1][0], quotes[after][0] if after < len(quotes) else _LATEST
+
+
+def _worth(quotes: Sequence[tuple[datetime, Decimal]], at: datetime) -> Decimal:
+    """The quote of an instant."""
+    return quotes[bisect_right(quotes, at, key=itemgetter(0)) - 1][1]
 
 
 def _days(ground: Ground) -> Iterator[Lookup]:

@@ -125,10 +125,10 @@ WITH parts AS (
     WHERE p.portal = $portal AND p.owner_type_id = 31 AND p.paid AND p.paid_at <= $now AND i.semantics <> 'F'
 )
 SELECT p.id, p.manager_id, p.pipeline_id, p.paid_at, p.currency, p.native_amount,
-    p.native_amount * coalesce(f.factor, s.factor, r.factor) AS amount,
+    p.native_amount * coalesce(CASE WHEN p.currency <> $currency THEN f.factor END, s.factor, r.factor) AS amount,
     CASE WHEN p.currency = p.invoice_currency THEN p.native_amount END AS same_amount
 FROM parts AS p
-LEFT JOIN kpi_factors AS f ON f.rate = p.rate AND f.rate_count = p.rate_count
+LEFT JOIN kpi_factors AS f ON f.rate = p.rate AND f.rate_count = p.rate_count AND f.since <= p.paid_at AND p.paid_at < f.until
 LEFT JOIN kpi_past_rates AS s ON s.currency_id = p.currency AND p.paid_at >= s.since AND p.paid_at < s.until
 LEFT JOIN kpi_rates AS r ON r.currency_id = p.currency
 """,

@@ -9,9 +9,9 @@ be cut along (``pipeline_id``, ``stage_id``, ``source_id``, ``currency``), then 
 native amount and ``amount`` in the reporting currency, NULL where the currency has no rate.
 
 Tables of the evaluator: ``kpi_lists(list, number, text)`` configured lists; ``kpi_rates(currency_id, factor)`` today's
-rates; ``kpi_factors(rate, rate_count, factor)`` every frozen rate; ``kpi_past_rates(currency_id, since, until, factor)`` what a
-currency was worth; ``kpi_days(on_date, starts_at)`` first instant of local
-dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_chances(stage_id,
+rates; ``kpi_factors(rate, rate_count, since, until, factor)`` every frozen rate, by when it was frozen;
+``kpi_past_rates(currency_id, since, until, factor)`` what a currency was worth; ``kpi_days(on_date, starts_at)`` first instant
+of local dates; ``kpi_kinds(provider_id, kind)`` configured kinds of activities; ``kpi_chances(stage_id,
 chance)`` configured chances of winning; ``kpi_sellers(manager_id)`` active people of the sales scope;
 ``kpi_people(manager_id, department_id)`` everybody with the primary department, 0 outside the scope;
 ``kpi_closure(department_id, ancestor_id)`` departments of the scope with those above them; ``kpi_work_days`` the company's working time, calendar
@@ -50,7 +50,8 @@ ASKED: Final = frozenset(
         "portal",  # name of the portal in the mirror
         "now",  # evaluation instant
         "since",  # earliest start of all windows evaluated
-        "base_currency",  # reporting currency, that of a deal without one
+        "base_currency",  # the portal's, that of a deal without one
+        "currency",  # reporting currency
         "test_pattern",  # RE2, or NULL
         "go_live",  # first instant after the migration, or NULL
         "all_pipelines",  # TRUE: no list of pipelines is configured
