@@ -371,7 +371,7 @@ def _card(kpi: Kpi, language: Language) -> str:
         (said("если нечего считать", "with nothing to count"), _emptiness(kpi, language)),
         (said("нужны", "needs"), ", ".join(sources) or "-"),
         ("SQL", ", ".join(f"[{_code(fact.name)}](sql.md#{fact.name})" for fact in read) or "-"),
-        (said("источник", "source"), section),
+        (said("раздел каталога", "section of the catalogue"), section),
     ]
     if kpi.families:
         rows.append((said("ряды", "series"), _codes(family.name for family in kpi.families)))
