@@ -112,6 +112,22 @@ def test_a_day_before_a_substituted_day_off_is_not_short() -> None:
     assert date(2025, 5, 7) not in PublicHolidays("RU").year(2025).short
 
 
+@pytest.mark.parametrize(
+    ("country", "eve", "short"),
+    [
+        ("EG", date(2025, 6, 29), False),  # 30 June was worked: its holiday was kept on Thursday, 3 July
+        ("EG", date(2025, 7, 2), False),  # before the observed day
+        ("IL", date(2024, 5, 12), False),  # Independence Day was put off from 13 to 14 May
+        ("IL", date(2024, 5, 13), False),
+        ("VN", date(2024, 2, 7), True),  # Tet begins
+        ("DE", date(2025, 12, 24), True),
+    ],
+)
+def test_only_the_eve_of_a_holiday_that_is_kept_on_its_day_is_short(country: str, eve: date, short: bool) -> None:
+    """A holiday that was moved away leaves a working day behind, whose eve is an ordinary one (working-time semantics §6)."""
+    assert short == (eve in PublicHolidays(country).year(eve.year).short)
+
+
 def test_a_last_shift_that_is_too_short_goes_whole() -> None:
     """The hour is taken from the end of the day, through the break if need be."""
     calendar = WorkCalendar.simple(

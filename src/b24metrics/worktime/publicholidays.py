@@ -114,7 +114,6 @@ class PublicHolidays:
 def _year(country: str, subdivision: str | None, year: int) -> HolidayYear:
     # Neighbouring years: a decree may move a day across the turn of the year, and 31 December looks at 1 January.
     book = _table(country, subdivision, year)
-    plain = _table(country, subdivision, year, observed=False)
     prefix, suffix, pattern = _substitution(book)
 
     stands_for: dict[date, date] = {}  # source of a transfer → the day off it was given for
@@ -127,7 +126,7 @@ def _year(country: str, subdivision: str | None, year: int) -> HolidayYear:
                 substituted.add(day)
 
     def statutory(day: date) -> bool:
-        return day in plain and day not in substituted
+        return day in book and day not in substituted and "(observed" not in book[day]
 
     def shortened(day: date) -> bool:
         if not book.is_working_day(day):
@@ -157,9 +156,9 @@ def _year(country: str, subdivision: str | None, year: int) -> HolidayYear:
     )
 
 
-def _table(country: str, subdivision: str | None, year: int, *, observed: bool = True) -> holidays.HolidayBase:
+def _table(country: str, subdivision: str | None, year: int) -> holidays.HolidayBase:
     return holidays.country_holidays(
-        country, subdiv=subdivision, years=(year - 1, year, year + 1), expand=False, observed=observed, language="en_US"
+        country, subdiv=subdivision, years=(year - 1, year, year + 1), expand=False, language="en_US"
     )
 
 
