@@ -23,6 +23,7 @@ from b24metrics.kpi.scoring import attained, banded, percent_of_sales
 from b24metrics.mirror import schema
 from b24metrics.mirror.inputs import UNDATED
 from b24metrics.mirror.stores import DuckStore
+from b24metrics.worktime import WorkCalendar
 from tests.kpi import company_t1, small
 from tests.kpi.small import NOW, OFFICE, Company, at
 
@@ -336,6 +337,24 @@ def test_a_worked_day_is_a_date_with_working_time(store: DuckStore) -> None:
         Criterion.REPEAT_PURCHASES: 1.0,
     }
     found = measured(store, company, calendar=OFFICE, scorecard=ScorecardOptions(norms=norms))
+
+    assert {7: pytest.approx((4 + 5 + 1 + 1 + 1) / 5)} == of_managers(found, "scorecard_score", MTD)
+
+
+def test_a_night_is_worked_on_the_date_on_which_it_begins(store: DuckStore) -> None:
+    """The nights of 3 … 7 and 10 … 13 March are nine worked days, and 28 February's tail is none of March."""
+    company = team()
+    for number in range(9):
+        company.call(at("03-10 10:00") + timedelta(minutes=number), duration_seconds=100)
+    norms = {
+        Criterion.CALLS: 1.0,  # nine of nine: 4 points; the twelve dates that they touch would make it 2
+        Criterion.TALK_TIME: 100.0,
+        Criterion.SUCCESSFUL_CALLS: 1.0,
+        Criterion.CALL_CONVERSION: 0.5,
+        Criterion.REPEAT_PURCHASES: 1.0,
+    }
+    nights = WorkCalendar.simple("Europe/Moscow", {"mon-fri": ["22:00-06:00"]})
+    found = measured(store, company, calendar=nights, scorecard=ScorecardOptions(norms=norms))
 
     assert {7: pytest.approx((4 + 5 + 1 + 1 + 1) / 5)} == of_managers(found, "scorecard_score", MTD)
 

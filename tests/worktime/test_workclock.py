@@ -247,6 +247,22 @@ def test_work_belongs_to_the_date_on_which_its_shift_starts() -> None:
     assert 2 * HOUR == clock.elapsed(at("03-15 04:00"), at("03-15 12:00"))
 
 
+@pytest.mark.parametrize(
+    ("start", "end", "dates"),
+    [
+        ("03-10 00:00", "03-17 00:00", 5),  # five nights, the last one until Saturday
+        ("03-15 00:00", "03-17 00:00", 0),  # Friday's night is Friday's
+        ("03-14 23:00", "03-15 12:00", 1),
+        ("03-11 12:00", "03-11 22:00", 0),
+        ("03-11 12:00", "03-11 22:01", 1),
+        ("03-12 00:00", "03-11 00:00", 0),
+    ],
+)
+def test_dates_are_worked_by_the_shifts_that_start_on_them(start: str, end: str, dates: int) -> None:
+    """Nights from Monday to Friday, 22:00 to 06:00: no night makes two dates."""
+    assert dates == WorkClock(NIGHTS).dates_worked(at(start), at(end))
+
+
 def test_a_date_is_not_worked_when_absence_takes_all_of_it() -> None:
     """An hour that is left makes it a working day."""
     person = OFFICE.for_person(

@@ -109,6 +109,7 @@ class Compiled:
 
     Attributes:
         tally: working intervals with running totals, cut to the years. absent: absences as instants, united.
+        shifts: those of the calendar, absences not regarded.
         midnights: first instant of each local date, from ``first_day`` (days since 1970) on.
         worked_days: number of dates with positive working time before each date of ``midnights`` and, last, in all.
     """
@@ -116,6 +117,7 @@ class Compiled:
     years: Years
     tally: Tally
     absent: Intervals
+    shifts: Shifts
     midnights: IntArray
     first_day: int
     worked_days: IntArray
@@ -170,6 +172,7 @@ def compile_calendar(
         years=years,
         tally=Tally.of(intersect(opened, between(years.begin, years.end))),
         absent=absent,
+        shifts=shifts,
         midnights=shifts.midnights,
         first_day=int(days[0]),
         worked_days=np.concatenate(([0], np.cumsum(flags))),

@@ -338,6 +338,19 @@ class WorkClock:
         counted = compiled.worked_days[low - compiled.first_day : high - compiled.first_day + 2]
         return [date.fromordinal(_EPOCH + low + int(index)) for index in np.flatnonzero(np.diff(counted))]
 
+    def dates_worked(self, start_at: Moment, end_at: Moment) -> int:
+        """Number of local dates, from that of the start on, with working time between two instants.
+
+        Work belongs to the date on which its shift starts: the tail of a night before the start is that of no date here.
+        """
+        start, end = int(epoch_seconds(start_at)), int(epoch_seconds(end_at))
+        compiled = self._covering(np.array([start, end]))
+        shifts, first = compiled.shifts, compiled.first_day + int(compiled.day_index(np.asarray(start)))
+        begins, stops = np.maximum(shifts.starts, start), np.minimum(shifts.ends, end)
+        inside = (shifts.days >= first) & (begins < stops)
+        worked = compiled.tally.before(stops[inside]) > compiled.tally.before(begins[inside])
+        return np.unique(shifts.days[inside][worked]).size
+
     # ------------------------------------------------------------ compilation
 
     def _covering(self, *instants: IntArray) -> Compiled:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, time
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +17,6 @@ from b24metrics.worktime.zones import load_zone
 
 #: Days after being hired within which leaving is early.
 EARLY_DAYS = 90
-#: Later than any window, epoch seconds.
-_FAR = 1 << 40
 
 #: Active people of the scope with the number of deals that each has in work, 0 included.
 LOADS = Fact(
@@ -41,9 +38,9 @@ LEFT JOIN (
 def worked(
     columns: Mapping[str, NDArray[np.int64]], calendars: Calendars, options: KpiOptions
 ) -> Mapping[str, NDArray[np.int64]]:
-    """Working seconds of each person between two instants, from the first working day on, and the local dates with any.
+    """Working seconds of each person between two instants, from the first working day on, and the dates with any.
 
-    Absences are left out of both.
+    Absences are left out of both; a night belongs to the date on which it begins.
     """
     zone = load_zone(options.zone or "UTC")
     people, start = columns["manager_id"], columns["from_at"].copy()
@@ -53,24 +50,12 @@ def worked(
             mine = people == who
             start[mine] = np.maximum(start[mine], int(datetime.combine(joined, time(), zone).timestamp()))
     end = np.maximum(start, columns["to_at"])
-    edges = _midnights(start, end, zone)
-    left, right = (np.clip(at[:, np.newaxis], edges[:-1], edges[1:]) for at in (start, end))
-    by_date = calendars.elapsed(np.repeat(people, len(edges) - 1), left.ravel(), right.ravel()).reshape(left.shape)
+    spans = zip(people.tolist(), start.tolist(), end.tolist(), strict=True)
+    days = [calendars.employee(who).dates_worked(since, until) for who, since, until in spans]
     return {
         "worked_seconds": calendars.elapsed(people, start, end),
-        "worked_days": np.count_nonzero(by_date > 0, axis=1),
+        "worked_days": np.array(days, dtype=np.int64),
     }
-
-
-def _midnights(start: NDArray[np.int64], end: NDArray[np.int64], zone: ZoneInfo) -> NDArray[np.int64]:
-    """Bounds of the local dates that the intervals touch, epoch seconds, ascending; one more than there are dates."""
-    first, last = int(start.min(initial=_FAR)), int(end.max(initial=0))
-    midnight = datetime.combine(datetime.fromtimestamp(min(first, last), zone).date(), time(), zone)
-    found = [int(midnight.timestamp())]
-    while found[-1] < last:
-        midnight += timedelta(days=1)
-        found.append(int(midnight.timestamp()))
-    return np.array(found, dtype=np.int64)
 
 
 #: People of the scope with their own working time in each window, and the dates on which there was any. Whoever left in it or
