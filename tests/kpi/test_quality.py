@@ -578,6 +578,32 @@ def test_the_index_of_the_card(store: DuckStore) -> None:
 # ---------------------------------------------------------------- smallest companies
 
 
+@pytest.mark.parametrize(
+    ("skipped", "score"),
+    [
+        ((), 1 - (0.5 + 0.25 + 0.5 + 1) / 4),
+        (("contacts",), 1 - (0.5 + 1) / 2),
+        (("activities",), 1 - (0.5 + 0.25 + 1) / 3),
+        (("contacts", "activities"), 0),
+        (("contacts", "activities", "deals"), None),
+    ],
+)
+def test_the_index_does_without_what_was_not_copied(
+    store: DuckStore, skipped: tuple[str, ...], score: float | None
+) -> None:
+    """The mean of those shares that there are: 2 of 4 without a phone, 1 of 4 in lower case; 1 of 2 deals bare, 1 of 1 lost."""
+    company = Company(feeds=[feed for feed in small.FEEDS if feed not in skipped]).staff()
+    for number in range(4):
+        contact(company, has_phone=number < 2, name="иван" if number == 3 else "Иван", has_email=False)
+    company.activity(company.deal(), completed=False)
+    company.deal()
+    company.deal(moves="03-03 10:00 P; 03-04 10:00 F")
+    found = measured(store, company, "dq_score", loss_reason_field="UF_CRM_WHY")
+
+    sample = told(found, "dq_score")
+    assert score == (sample and pytest.approx(sample[0]))
+
+
 def test_an_empty_company(store: DuckStore) -> None:
     """Counts are 0, shares are nothing."""
     snapshot = measured(store, Company().staff(), *IDS)

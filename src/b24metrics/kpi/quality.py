@@ -5,6 +5,8 @@ The value is a count; its companions are the count and the base, so that a share
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from b24metrics.kpi.cells import Cells, FloatArray, Values
@@ -521,24 +523,24 @@ def _clean(cells: Cells) -> FloatArray:
     return np.divide(weights - flaws, weights, out=np.full_like(weights, np.nan), where=weights > 0)
 
 
+#: Shares whose feeds were not copied are not there: the index does without them.
+_FLAWS: Mapping[str, Measure] = {
+    "no_phone": Number(CONTACT_GAPS, "no_phone"),
+    "lower_case": Number(CONTACT_GAPS, "lower_case"),
+    "named": Number(CONTACT_GAPS, "lower_case IS NOT NULL"),
+    "contacts": _CONTACTS,
+    "without_activity": Number(OPEN_DEAL_CARE, "without_activity"),
+    "open_deals": Number(OPEN_DEAL_CARE),
+    "filled": Number(REQUIRED_FIELDS, "filled"),
+    "required": Number(REQUIRED_FIELDS),
+    "without_reason": Over(_LOST_WITHOUT_REASON, WindowId.MTD),
+    "lost": Over(Number(LOSSES), WindowId.MTD),
+}
+
 DQ_SCORE = Kpi(
     id="dq_score",
     title=Title(ru="Индекс чистоты CRM", en="CRM cleanliness"),
-    measure=Derived(
-        {
-            "no_phone": Number(CONTACT_GAPS, "no_phone"),
-            "lower_case": Number(CONTACT_GAPS, "lower_case"),
-            "named": Number(CONTACT_GAPS, "lower_case IS NOT NULL"),
-            "contacts": _CONTACTS,
-            "without_activity": Number(OPEN_DEAL_CARE, "without_activity"),
-            "open_deals": Number(OPEN_DEAL_CARE),
-            "filled": Number(REQUIRED_FIELDS, "filled"),
-            "required": Number(REQUIRED_FIELDS),
-            "without_reason": Over(_LOST_WITHOUT_REASON, WindowId.MTD),
-            "lost": Over(Number(LOSSES), WindowId.MTD),
-        },
-        _clean,
-    ),
+    measure=Derived(_FLAWS, _clean, optional=frozenset(_FLAWS)),
     unit=Unit.RATIO,
     better=Better.HIGHER,
     grains=_GRAINS,
