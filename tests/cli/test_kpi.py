@@ -94,8 +94,7 @@ def test_a_number_of_the_company_that_is_not_there_is_null(run: Run) -> None:
 #: Labels that the rulings (§19) and cards add to those of the index.
 RULED = {
     "dials_per_deal": {"outcome"}, "manager_load_open_deals": {"stat"}, "manager_rank": {"within"},
-    "reviews_positive_count": {"channel"}, "reviews_negative_count": {"channel"}, "review_positive_share": {"channel"},
-    "review_coverage_ratio": {"channel"}, "call_answers_positive_count": {"method"},
+    "call_answers_positive_count": {"method"},
     "call_answers_negative_count": {"method"}, "call_answer_positive_share": {"method"},
 }  # fmt: skip
 #: One label for every letter of a level.

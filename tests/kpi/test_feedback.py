@@ -69,7 +69,7 @@ def test_six_votes(store: DuckStore) -> None:
     assert (3, 1) == (said(snapshot, "reviews_positive_count"), said(snapshot, "reviews_negative_count"))
     assert (0.6, 3, 5) == parts(snapshot, "review_positive_share")
     assert (5 / 6, 5, 6) == parts(snapshot, "review_coverage_ratio")
-    assert 3 == snapshot.value(KPIS["reviews_positive_count"], TODAY, MANAGER, manager_id="7", channel="phone")
+    assert 3 == snapshot.value(KPIS["reviews_positive_count"], TODAY, MANAGER, manager_id="7")
 
 
 @pytest.mark.parametrize(
@@ -110,11 +110,11 @@ def test_marks_of_chats(store: DuckStore, mark: int | None, positive: int, negat
     assert (positive, negative) == tuple(
         said(snapshot, kpi) or 0 for kpi in ("reviews_positive_count", "reviews_negative_count")
     )
-    assert (float(rated), rated, 1) == parts(snapshot, "review_coverage_ratio", channel="chat")
+    assert (float(rated), rated, 1) == parts(snapshot, "review_coverage_ratio")
 
 
-def test_channels_are_told_apart(store: DuckStore) -> None:
-    """Talks, chats and review forms."""
+def test_all_channels_count_together(store: DuckStore) -> None:
+    """Talks, chats and review forms: two of three rated are positive; of two talks and a chat two are rated."""
     company = Company().staff()
     company.call(at("03-14 10:00"), vote=5)
     company.call(at("03-14 10:00"))
@@ -123,13 +123,9 @@ def test_channels_are_told_apart(store: DuckStore) -> None:
     company.activity(provider_id="OTHER", type_id=6, ends_at=at("03-14 10:00"), result_mark=2)
     snapshot = reviewed(store, company, activity_kinds={"FORM": ActivityKind.REVIEW})
 
-    shares = {
-        sample.labels["channel"]: sample.value
-        for sample in snapshot.of(KPIS["review_positive_share"], COMPANY)
-        if sample.window is TODAY
-    }
-    assert {"phone": 1, "chat": 0, "form": 1} == shares
-    assert (0.5, 1, 2) == parts(snapshot, "review_coverage_ratio", channel="phone")
+    assert (2, 1) == (said(snapshot, "reviews_positive_count"), said(snapshot, "reviews_negative_count"))
+    assert (2 / 3, 2, 3) == parts(snapshot, "review_positive_share")
+    assert (2 / 3, 2, 3) == parts(snapshot, "review_coverage_ratio")
 
 
 def test_coverage_is_that_of_talks_and_chats(store: DuckStore) -> None:
@@ -140,12 +136,8 @@ def test_coverage_is_that_of_talks_and_chats(store: DuckStore) -> None:
     chat(company, "03-14 10:00", None)
     snapshot = reviewed(store, company, activity_kinds={"FORM": ActivityKind.REVIEW})
 
-    assert {"chat": 0} == {
-        sample.labels["channel"]: sample.value
-        for sample in snapshot.of(KPIS["review_coverage_ratio"], COMPANY)
-        if sample.window is TODAY and sample.value is not None
-    }
-    assert 1 == said(snapshot, "reviews_positive_count", channel="form")
+    assert (0, 0, 1) == parts(snapshot, "review_coverage_ratio")
+    assert 2 == said(snapshot, "reviews_positive_count")
 
 
 @pytest.mark.parametrize(
@@ -354,8 +346,11 @@ def test_thirty_of_forty_answers(store: DuckStore) -> None:
 
 
 def test_nothing_said(store: DuckStore, t1: DuckStore) -> None:
-    """No calls, no chats: no row of any channel or method; company T1 has talks, none of them rated."""
-    assert () == small.measured(store, Company().staff(), kpis=(*REVIEWS, *ANSWERS)).samples
+    """No calls, no chats: nothing was rated, no row of any method; company T1 has talks, none of them rated."""
+    silent = small.measured(store, Company().staff(), kpis=(*REVIEWS, *ANSWERS))
+    assert {REVIEWS[0]: 0, REVIEWS[1]: 0, REVIEWS[2]: None, REVIEWS[3]: None} == {
+        sample.kpi.id: sample.value for sample in silent.samples
+    }
 
     found = evaluate(t1, company_t1.PORTAL, feedback.CHAPTER, now=company_t1.NOW, options=company_t1.OPTIONS)
     assert (0.0, 0, 7) == parts(found, "review_coverage_ratio")
@@ -376,18 +371,17 @@ def test_one_rated_talk_and_its_records(store: DuckStore) -> None:
     call = company.call(at("03-14 10:00"), vote=4)
     session = chat(company, "03-14 11:00", 0)
     snapshot = reviewed(store, company)
-    assert (1, None) == (said(snapshot, REVIEWS[0]), said(snapshot, REVIEWS[1]))
+    assert (1, 0) == (said(snapshot, REVIEWS[0]), said(snapshot, REVIEWS[1]))
 
-    def told(kpi: str, channel: str) -> list[tuple[str, int]]:
+    def told(kpi: str) -> list[tuple[str, int]]:
         found = explain(
-            store, PORTAL, KPIS[kpi], TODAY, COMPANY, {"channel": channel}, now=NOW,
+            store, PORTAL, KPIS[kpi], TODAY, COMPANY, now=NOW,
             options=KpiOptions(calendar=small.ALWAYS_OPEN),
         )  # fmt: skip
         return [(record.part, record.id) for record in found]
 
-    assert [("", call)] == told(REVIEWS[0], "phone")
-    assert [("numerator", call), ("denominator", call)] == told(REVIEWS[3], "phone")
-    assert [("denominator", session)] == told(REVIEWS[3], "chat")
+    assert [("", call)] == told(REVIEWS[0])
+    assert [("numerator", call), ("denominator", call), ("denominator", session)] == told(REVIEWS[3])
 
 
 def test_moments_are_those_of_the_rating(store: DuckStore) -> None:
@@ -398,9 +392,4 @@ def test_moments_are_those_of_the_rating(store: DuckStore) -> None:
     chat(company, "03-14 00:00", 2, created_at=at("03-13 08:00"))
     snapshot = reviewed(store, company)
 
-    def counted(window: WindowId) -> dict[str, float | None]:
-        kpi = KPIS[REVIEWS[0]]
-        return {one.labels["channel"]: one.value for one in snapshot.of(kpi, COMPANY) if one.window is window}
-
-    assert {"phone": 1, "chat": 1} == counted(YESTERDAY)
-    assert {"chat": 1} == counted(TODAY)
+    assert (2, 1) == (said(snapshot, REVIEWS[0], YESTERDAY), said(snapshot, REVIEWS[0], TODAY))

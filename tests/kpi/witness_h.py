@@ -37,7 +37,7 @@ class Feedback(Communication):
                 mark = None if vote <= 0 else 1 if vote >= 4 else -1 if vote <= 2 else 0
                 # Talked in the scope, or rated there while somebody talked.
                 facts = {"mark": mark, "session": talked(leg) > 0 or (mark is not None and call.connected)}
-                phone.append(Thing(call.start, leg["user_id"], key=call.key, facts=facts))
+                phone.append(Thing(call.start, leg["user_id"], key=("call", call.key), facts=facts))
         chats = []
         for row in self.of_kind(ActivityKind.CHAT):  # what clients think of bots counts, too
             mark = self._mark(row)
@@ -51,12 +51,12 @@ class Feedback(Communication):
             )
             for row in self.of_kind(ActivityKind.REVIEW)
         ]
-        for channel, things in (("phone", phone), ("chat", chats), ("form", forms)):
-            self.tell(found, "reviews_positive_count", GRAINS, ALL, things, self._marked(1), channel=channel)
-            self.tell(found, "reviews_negative_count", GRAINS, ALL, things, self._marked(-1), channel=channel)
-            self.tell(found, "review_positive_share", GRAINS, ALL, things, self._positive, channel=channel)
-            if channel != "form":  # not a session that could have been rated or not
-                self.tell(found, "review_coverage_ratio", GRAINS, ALL, things, self._coverage_of, channel=channel)
+        things = [*phone, *chats, *forms]
+        self.tell(found, "reviews_positive_count", GRAINS, ALL, things, self._marked(1))
+        self.tell(found, "reviews_negative_count", GRAINS, ALL, things, self._marked(-1))
+        self.tell(found, "review_positive_share", GRAINS, ALL, things, self._positive)
+        # A form is not a session that could have been rated or not.
+        self.tell(found, "review_coverage_ratio", GRAINS, ALL, [*phone, *chats], self._coverage_of)
 
     @staticmethod
     def _mark(row: Row) -> int | None:

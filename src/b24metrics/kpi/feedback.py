@@ -8,7 +8,7 @@ from b24metrics.kpi.facts.feedback import ANSWER_DAYS, CALL_ANSWERS, SESSIONS
 from b24metrics.kpi.model import ALL, Better, Chapter, Kpi, Number, Ratio, Title, Unit, grains
 
 _reviews = partial(Number, SESSIONS, distinct="session_key")
-_reviewed = partial(Kpi, grains=grains("M D T"), windows=ALL, labels=("channel",), chapter=Chapter.FEEDBACK)
+_reviewed = partial(Kpi, grains=grains("M D T"), windows=ALL, chapter=Chapter.FEEDBACK)
 _answered = partial(Kpi, grains=grains("M D T"), windows=ALL, labels=("method",), chapter=Chapter.FEEDBACK)
 
 
