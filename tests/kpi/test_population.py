@@ -15,8 +15,9 @@ from b24metrics.kpi import COMPANY, DEPARTMENT, KPIS, MANAGER, Grain, KpiOptions
 from b24metrics.kpi.options import ClosedAtSource
 from b24metrics.mirror import schema
 from b24metrics.mirror.stores import DuckStore
+from b24metrics.worktime import Employee, WorkCalendar
 from tests.kpi import small
-from tests.kpi.small import NOW, PORTAL, Company, at, values
+from tests.kpi.small import NOW, OFFICE, PORTAL, Company, at, values
 
 WON = "03-03 10:00 P; 03-10 15:00 S"
 measured = partial(
@@ -592,6 +593,19 @@ def test_without_the_people_there_is_still_a_company(store: DuckStore) -> None:
 
     assert 1 == won(snapshot)
     assert () == snapshot.of(KPIS["deals_won_count"], MANAGER)
+
+
+def test_hours_in_the_settings_hold_for_who_is_not_shown(store: DuckStore) -> None:
+    """The portal shows its webhook no user 8; ten minutes of her Sunday are ten minutes, though the company rests."""
+    company = Company().staff()
+    deal = company.deal(assigned_by_id=8, created_at=at("03-09 10:00"), modified_at=at("03-09 10:00"))
+    activity = company.activity(deal, type_id=2, provider_id="VOXIMPLANT_CALL", responsible_id=8)
+    company.call(at("03-09 10:10"), user_id=8, crm_activity_id=activity)
+    sundays = Employee(8, calendar=WorkCalendar.simple("Europe/Moscow", {"sun": ["09:00-18:00"]}))
+    kpi = "first_response_seconds_median"
+    found = small.measured(store, company, kpis=[kpi], calendar=OFFICE, employees=(sundays,))
+
+    assert 600 == found.value(KPIS[kpi], MTD)
 
 
 def test_an_unknown_portal_says_what_to_do(empty: DuckStore) -> None:

@@ -312,7 +312,8 @@ class Ground:
             absences.setdefault(user, []).append(Absence(starts, ends))
         configured = {employee.id: employee for employee in self.options.employees}
         places = {member.person.id: member.department_id for member in self.scope.members}
-        employees = []
+        # The portal may not show somebody whose hours are written in the settings.
+        employees = [own for user, own in configured.items() if user not in self._people]
         for user, (person, employed_on, dismissed_at) in self._people.items():
             own = configured.get(user) or Employee(user)
             employees.append(
@@ -395,7 +396,7 @@ class Ground:
             "portal": self.portal,
             "now": self.now,
             "base_currency": self.base_currency,
-            "currency": self.currency,
+            "foreign_currency": "" if self.currency == self.base_currency else self.currency,
             "test_pattern": options.test_pattern or None,
             "go_live": None if options.go_live is None else self.rules.midnight(options.go_live),
             "all_pipelines": options.pipelines is None,

@@ -35,7 +35,7 @@ WITH dated AS (
     SELECT d.id, d.happened_at, d.manager_id, d.pipeline_id, d.stage_id, d.source_id, d.currency, d.native_amount,
         d.created_at, d.created_closed, d.imported, d.company_id, d.contact_id, d.lead_id, d.closed_since,
         z.deal_id IS NOT NULL AS observed, z.manager_id AS frozen_manager_id, z.department_id AS placed_in,
-        CASE WHEN d.currency = $currency THEN CAST(1 AS DECIMAL(24, 12))
+        CASE WHEN d.currency = $foreign_currency THEN CAST(1 AS DECIMAL(24, 12))
             WHEN coalesce(z.currency_id, d.currency) = d.currency THEN f.factor END AS factor
     FROM dated AS d
     LEFT JOIN deal_closings AS z ON z.portal = $portal AND z.deal_id = d.id AND z.semantics = '{semantics}'

@@ -125,7 +125,7 @@ WITH parts AS (
     WHERE p.portal = $portal AND p.owner_type_id = 31 AND p.paid AND p.paid_at <= $now AND i.semantics <> 'F'
 )
 SELECT p.id, p.manager_id, p.pipeline_id, p.paid_at, p.currency, p.native_amount,
-    p.native_amount * coalesce(CASE WHEN p.currency <> $currency THEN f.factor END, s.factor, r.factor) AS amount,
+    p.native_amount * coalesce(CASE WHEN p.currency <> $foreign_currency THEN f.factor END, s.factor, r.factor) AS amount,
     CASE WHEN p.currency = p.invoice_currency THEN p.native_amount END AS same_amount
 FROM parts AS p
 LEFT JOIN kpi_factors AS f ON f.rate = p.rate AND f.rate_count = p.rate_count AND f.since <= p.paid_at AND p.paid_at < f.until

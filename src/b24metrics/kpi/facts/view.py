@@ -51,7 +51,7 @@ ASKED: Final = frozenset(
         "now",  # evaluation instant
         "since",  # earliest start of all windows evaluated
         "base_currency",  # the portal's, that of a deal without one
-        "currency",  # reporting currency
+        "foreign_currency",  # reporting currency where it is not the portal's, else ''
         "test_pattern",  # RE2, or NULL
         "go_live",  # first instant after the migration, or NULL
         "all_pipelines",  # TRUE: no list of pipelines is configured
