@@ -14,6 +14,7 @@ from b24metrics.kpi.stats import (
     fewer_p_value,
     fisher_lower,
     quantile,
+    quintile_scores,
     survival_quantiles,
     wilson,
 )
@@ -165,6 +166,11 @@ def test_tests_agree_with_another_implementation(n: int, n0: int, data: st.DataO
 
     expected = stats.fisher_exact([[k, n - k], [k0, n0 - k0]], alternative="less").pvalue
     assert expected == pytest.approx(fisher_lower(k, n, k0, n0), rel=1e-9)
+
+
+def test_who_spent_the_same_in_another_order_shares_a_score() -> None:
+    """0.10 and 0.20 are 0.30: nobody is strictly worse than either; then 2, 3 and 4 of 5."""
+    assert [1, 1, 3, 4, 5] == quintile_scores([0.1 + 0.2, 0.3, 1, 2, 3]).tolist()
 
 
 def test_false_discoveries() -> None:
