@@ -89,12 +89,18 @@ def test_what_is_a_contact(store: DuckStore) -> None:
         activity = company.activity(deal, type_id=2, provider_id="VOXIMPLANT_CALL", created_at=at("02-03 10:00"))
         company.call(at("03-12 10:00"), crm_activity_id=activity, **facts)
 
+    def passed_on(company: Company, deal: int) -> None:
+        """Rang with one person, whose leg names the activity, and was answered by another."""
+        call(company, deal, call_id="x", failed_code="304", duration_seconds=0)
+        company.call(at("03-12 10:01"), call_id="x")
+
     meeting = {"type_id": 1, "provider_id": "CRM_MEETING", "created_at": at("02-03 10:00")}
     chat = {"type_id": 6, "provider_id": "IMOPENLINES_SESSION", **recent}
     assert 1 == stale(lambda c, d: None)
     assert 0 == stale(call)
     assert 0 == stale(lambda c, d: call(c, d, type_id=2))
     assert 1 == stale(lambda c, d: call(c, d, failed_code="304", duration_seconds=0))
+    assert 0 == stale(passed_on)
     assert 1 == stale(lambda c, d: call(c, d, category="internal"))
     assert 0 == stale(lambda c, d: c.activity(d, **recent))
     assert 0 == stale(lambda c, d: c.activity(d, direction=1, **recent))

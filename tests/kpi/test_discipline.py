@@ -294,7 +294,20 @@ def test_classic_mode_looks_at_leads(store: DuckStore) -> None:
     assert (1200, 1) == response(snapshot)
     assert (1200, 1) == response(snapshot, MANAGER, manager_id="7")
     assert (1200, 1) == response(snapshot, Grain.parse("R"), source_id="WEB")
-    assert (None, 0) == response(snapshot, Grain.parse("P"), pipeline_id="0")
+    assert () == snapshot.of(KPIS["first_response_seconds_median"], Grain.parse("P"))
+
+
+def test_leads_have_no_rows_of_pipelines(store: DuckStore) -> None:
+    """§19: in classic mode none in reaction and lead path, not even of 0; requests that are deals have theirs."""
+    kpis = ("unanswered_now_count", "answered_at_creation_count", "lead_to_won_rate", "lead_junk_share")
+    company = classic()
+
+    def with_pipelines(mode: LeadMode) -> set[str]:
+        found = small.measured(store, company, kpis=kpis, lead_mode=mode)
+        return {sample.kpi.id for sample in found.samples if sample.grain == Grain.parse("P")}
+
+    assert set() == with_pipelines(LeadMode.CLASSIC)
+    assert {*kpis} - {"lead_junk_share"} == with_pipelines(LeadMode.SIMPLE)
 
 
 @pytest.mark.parametrize(

@@ -146,8 +146,15 @@ class Discipline(Ground):
                 ActivityKind.CHAT,
             }:  # a letter of no direction too (another reading: it is none)
                 contacts.append(activity["created_at"])
+        talked = {
+            leg["call_id"]
+            for leg in self._calls()
+            if leg["call_id"] and is_connected(leg) and leg["started_at"] <= self.now
+        }
         contacts += [
-            call["started_at"] for call in self._calls() if call["crm_activity_id"] in bound and is_connected(call)
+            leg["started_at"]
+            for leg in self._calls()
+            if leg["crm_activity_id"] in bound and (is_connected(leg) or leg["call_id"] in talked)
         ]
         last = max((moment for moment in contacts if moment <= self.now), default=deal["created_at"])
         last = max(last, deal["created_at"])  # what was before the deal forgets it not (another reading: it does)

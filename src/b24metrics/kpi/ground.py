@@ -17,7 +17,7 @@ from b24metrics.kpi import aggregates
 from b24metrics.kpi.dimensions import Department, DepartmentTree, PeopleFilter, Person, Scope
 from b24metrics.kpi.facts import ASSIGNMENTS, View
 from b24metrics.kpi.facts.view import COMMENTS, KEYS, NAMES
-from b24metrics.kpi.model import Kpi, WindowId
+from b24metrics.kpi.model import PIPELINE, Grain, Kpi, WindowId
 from b24metrics.kpi.options import ClosedAtSource, KpiOptions, LeadMode, PurchaseBasis, QuoteSource
 from b24metrics.kpi.results import DepartmentInfo, Directory, ManagerInfo, PipelineInfo, SourceInfo, StageInfo
 from b24metrics.kpi.windows import WindowRules
@@ -156,6 +156,11 @@ class Ground:
             for part, (expected, kept) in signs.items()
             if self.ask(f"{of_contacts} ({expected}) LIMIT 1") and not self.ask(f"{of_contacts} ({kept}) LIMIT 1")
         )
+
+    def has(self, grain: Grain, kpi: Kpi) -> bool:
+        """Whether there are rows of a KPI at a grain: leads are in no pipeline (catalogue §19 "People, scope, records")."""
+        feeds = {feed for fact in aggregates.facts(kpi.measure) for feed in fact.feeds}
+        return grain != PIPELINE or not ("leads" in feeds or (self.classic and "requests" in feeds))
 
     def lacking(self, kpi: Kpi) -> tuple[str, ...]:
         """What a KPI needs and does not find; see ``Snapshot.absent``."""

@@ -6,18 +6,24 @@ from b24metrics.kpi.facts.activities import CALL_ACTIVITIES, DEEDS, PENDING_DEAL
 from b24metrics.kpi.facts.population import DEALS
 from b24metrics.kpi.facts.view import ASSIGNMENTS, Fact, View
 
-#: Deals with which somebody of the client's side was in contact, ``$stale_before`` or later: connected calls, letters and
-#: chats in either direction, held meetings, through bindings or as the activity's owner. Whoever had none since then is
-#: stale, so that nothing older needs to be looked at.
+#: Deals with which somebody of the client's side was in contact, ``$stale_before`` or later: connected calls by whichever
+#: leg, letters and chats in either direction, held meetings, through bindings or as the activity's owner. Whoever had none
+#: since then is stale, so that nothing older needs to be looked at.
 FRESH_DEALS = View(
     "kpi_fresh_deals",
     """
-WITH talks AS (
-    SELECT c.crm_activity_id AS id
+WITH legs AS (
+    SELECT c.call_id, coalesce(c.crm_activity_id, 0) AS activity_id,
+        coalesce(c.failed_code = '200' AND c.duration_seconds > 0, FALSE) AS connected
     FROM phone_calls AS c
     WHERE c.portal = $portal AND c.deleted_at IS NULL AND coalesce(c.category, '') IN ('', 'external')
-      AND c.type_id IN (1, 2, 3, 4) AND c.failed_code = '200' AND c.duration_seconds > 0
-      AND c.started_at >= $stale_before AND c.started_at <= $now AND c.crm_activity_id > 0
+      AND c.type_id IN (1, 2, 3, 4) AND c.started_at >= $stale_before AND c.started_at <= $now
+), talks AS (
+    SELECT l.activity_id AS id
+    FROM legs AS l
+    WHERE l.activity_id > 0 AND (l.connected OR l.call_id IN (
+        SELECT t.call_id FROM legs AS t WHERE t.connected AND t.call_id <> ''
+    ))
 ), contacts AS (
     SELECT a.id, a.owner_type_id, a.owner_id
     FROM kpi_deeds AS a
