@@ -53,7 +53,7 @@ def test_every_card_says_what_it_must() -> None:
     for kpi in KPIS.values():
         page = text(f"kpi/{kpi.chapter.name.lower()}.md")
         card = page.partition(f"\n### {kpi.id}\n")[2].partition("\n### ")[0]
-        rows = ("formula", "unit", "good is", "windows", "cut by", "SQL", "source", "needs")
+        rows = ("formula", "unit", "good is", "windows", "cut by", "SQL", "section of the catalogue", "needs")
         assert kpi.definition.en in card
         assert [] == [row for row in rows if f"\n| {row} | " not in card], kpi.id
         assert not facts(kpi.measure) or f"b24metrics explain {kpi.id}" in card
