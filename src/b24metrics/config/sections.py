@@ -364,8 +364,8 @@ class KpiSettings(_Section):
     loss_reason_field: str | None = Field(
         default=None,
         pattern=r"^UF_[A-Z0-9_]+$",
-        description="user field that says why a deal was lost; it has to be copied (`mirror.user_fields`). Default: the name "
-        "of the final stage",
+        description="user field that says why a deal was lost; it has to be copied (`mirror.user_fields`). A list of "
+        "choices shows the numbers of its choices. Default: the name of the final stage",
     )
     answer_field: AnswerField | None = Field(
         default=None, description="result field of a call's activity in which people note what the client answered"
