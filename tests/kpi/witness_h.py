@@ -125,8 +125,9 @@ class Feedback(Communication):
             self.tell(found, "call_answer_positive_share", GRAINS, ALL, mine, positive, method=method)
 
     def _answer(self, call: Call) -> tuple[str, Answer | None]:
-        """By the field, else by the tags, else by what became of the client's deals."""
+        """By the field, else by the tags, else by what became of the client's deals; noted both ways it is no."""
         options = self.options
+        noted: list[Answer] = []
         if options.answer_field is not None:
             for leg in call.legs:
                 activity = self._activities_by_id.get(leg.get("crm_activity_id"))
@@ -136,11 +137,13 @@ class Feedback(Communication):
                     )
                 )
                 if value is not None and str(value) in options.answer_values:
-                    return "field", options.answer_values[str(value)]
+                    noted.append(options.answer_values[str(value)])
+        if noted:
+            return "field", min(noted, key=lambda answer: answer is not Answer.NEGATIVE)
         for leg in call.legs:
-            for tag in (leg.get("tags") or "").split():
-                if tag in options.answer_tags:
-                    return "tag", options.answer_tags[tag]
+            noted += [options.answer_tags[tag] for tag in (leg.get("tags") or "").split() if tag in options.answer_tags]
+        if noted:
+            return "tag", min(noted, key=lambda answer: answer is not Answer.NEGATIVE)
         derived = self._derived(call)
         return ("derived", derived) if derived else ("", None)
 
