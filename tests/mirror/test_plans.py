@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from b24metrics.cli import app
 from b24metrics.errors import ConfigError
 from b24metrics.mirror import schema
-from b24metrics.mirror.plans import Plan, load_plans, read_plans
+from b24metrics.mirror.plans import Plan, load_plans, read_plans, strangers
 from b24metrics.mirror.stores import DuckStore
 
 
@@ -101,3 +101,12 @@ def test_whom_the_mirror_does_not_know_is_named(tmp_path: Path) -> None:
     assert 0 == done.exit_code
     assert "The mirror does not know user 102, department 7, KPI revenue_one:" in done.stderr
     assert "4 plans are in" in done.stderr
+
+
+def test_calls_that_the_mirror_does_not_know_are_named() -> None:
+    """Each once; of another portal is not of this one, and the company needs no id."""
+    store = DuckStore(":memory:")
+    store.upsert(schema.PHONE_CALLS, [{"portal": "p", "id": 5}, {"portal": "other", "id": 6}])
+    told = [("call", 6), ("call", 5), ("call", 6), ("T", 0)]
+
+    assert ["call 6"] == strangers(store, "p", told)

@@ -16,11 +16,15 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+
 from b24metrics.mirror.schema import PLANS
 from b24metrics.mirror.sheets import Cells, amount, csv_sheet, month, subject
 from b24metrics.mirror.stores import Store
 
 _NEEDED = ("level", "month", "amount")
+#: Levels whose subjects have an id: where they stand, and what they are called.
+_KNOWN = {"M": ("users", "user"), "D": ("departments", "department"), "call": ("phone_calls", "call")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,14 +73,11 @@ def strangers(store: Store, portal: str, subjects: Sequence[tuple[str, int]]) ->
     """Whom a portal does not know of these levels and ids: ``user 999``, ``department 3``, ``call 12``; each once."""
     found = []
     for level, (table, said) in _KNOWN.items():
-        known = {number for (number,) in store.rows(f"SELECT id FROM {table} WHERE portal = ?", [portal])}
-        ids = dict.fromkeys(number for of_level, number in subjects if of_level == level)
-        found += [f"{said} {number}" for number in ids if number not in known]
+        if ids := dict.fromkeys(number for of_level, number in subjects if of_level == level):
+            asked = np.array(list(ids), dtype=np.int64)
+            known = store.arrow(f"SELECT id FROM {table} WHERE portal = ?", [portal]).column("id").to_numpy()
+            found += [f"{said} {number}" for number in asked[~np.isin(asked, known)].tolist()]
     return found
-
-
-#: Levels whose subjects have an id: where they stand, and what they are called.
-_KNOWN = {"M": ("users", "user"), "D": ("departments", "department"), "call": ("phone_calls", "call")}
 
 
 def _plan(cells: Cells) -> Plan:
