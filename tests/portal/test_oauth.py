@@ -187,6 +187,22 @@ def test_a_blocking_client_cannot_await_a_store(server: Server, clock: HandClock
         client.fetch(READ)
 
 
+def test_a_turn_that_cannot_be_given_back_stops_no_later_refresh(server: Server, clock: HandClock) -> None:
+    """Others of this process would wait for a refresh that has long ended."""
+
+    class Stuck:
+        def take(self) -> bool:
+            return True
+
+        def give_back(self) -> None:
+            raise OSError("the disk is gone")
+
+    credential = oauth(turn=Stuck())
+    with portal(server, clock, credential) as client, pytest.raises(OSError, match="the disk is gone"):
+        client.fetch(READ)
+    assert credential.claim(credential.current.access)
+
+
 def test_a_token_that_expires_again_is_refreshed_again(server: Server, clock: HandClock) -> None:
     """An hour later."""
     with portal(server, clock) as client:

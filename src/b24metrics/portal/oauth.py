@@ -224,10 +224,12 @@ class OAuth:
 
     def release(self) -> None:
         """The refresh of the one who claimed it has ended, well or not."""
-        if self._turn is not None:
-            self._turn.give_back()
-        with self._lock:
-            self._busy = False
+        try:
+            if self._turn is not None:
+                self._turn.give_back()
+        finally:
+            with self._lock:
+                self._busy = False
 
     def take(self, tokens: Tokens) -> None:
         """From now on use these."""
