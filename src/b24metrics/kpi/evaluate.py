@@ -97,11 +97,7 @@ def evaluate(
     with readers(store, shelves) as found:
         ground = Ground(found.workers[0], portal, now, options or KpiOptions(), people)
         absent = {kpi.id: missing for kpi in chosen if (missing := ground.lacking(kpi))}
-        tasks = [
-            _Task.of(kpi, windows, [grain for grain in kpi.evaluated_grains if ground.has(grain, kpi)], grains)
-            for kpi in chosen
-            if kpi.id not in absent
-        ]
+        tasks = [_Task.of(kpi, windows, grains, ground) for kpi in chosen if kpi.id not in absent]
         return _Round(ground, found, [task for task in tasks if task.windows and task.grains]).snapshot(absent)
 
 
@@ -118,13 +114,14 @@ class _Task:
         cls,
         kpi: Kpi,
         windows: Collection[WindowId] | None,
-        known: Iterable[Grain],
         grains: Collection[Grain] | None,
+        ground: Ground,
     ) -> _Task:
+        there = (grain for grain in kpi.evaluated_grains if ground.has(grain, kpi))
         return cls(
             kpi,
             tuple(window for window in kpi.windows if windows is None or window in windows),
-            tuple(grain for grain in known if grains is None or grain in grains),
+            tuple(grain for grain in there if grains is None or grain in grains),
         )
 
 

@@ -150,22 +150,19 @@ WITH closed AS (
     SELECT s.id, s.created_at, s.until, a.id
     FROM spans AS s
     JOIN activities AS a ON a.portal = $portal AND a.deleted_at IS NULL AND a.owner_type_id = 2 AND a.owner_id = s.id
+), clients AS (
+    SELECT s.id, s.created_at, s.until, 4 AS entity_type_id, s.company_id AS entity_id FROM spans AS s WHERE s.company_id > 0
+    UNION ALL
+    SELECT s.id, s.created_at, s.until, 3, s.contact_id FROM spans AS s WHERE s.contact_id > 0
 ), made AS (
     SELECT b.id AS deal_id, l.call
     FROM bound AS b
     JOIN legs AS l ON l.crm_activity_id = b.activity_id AND l.started_at >= b.created_at AND l.started_at < b.until
     UNION
-    SELECT s.id, l.call
-    FROM spans AS s
-    JOIN legs AS l ON l.crm_entity_type_id = 4 AND l.crm_entity_id = s.company_id AND l.started_at >= s.created_at
-        AND l.started_at < s.until
-    WHERE s.company_id > 0
-    UNION
-    SELECT s.id, l.call
-    FROM spans AS s
-    JOIN legs AS l ON l.crm_entity_type_id = 3 AND l.crm_entity_id = s.contact_id AND l.started_at >= s.created_at
-        AND l.started_at < s.until
-    WHERE s.contact_id > 0
+    SELECT c.id, l.call
+    FROM clients AS c
+    JOIN legs AS l ON l.crm_entity_type_id = c.entity_type_id AND l.crm_entity_id = c.entity_id
+        AND l.started_at >= c.created_at AND l.started_at < c.until
 ), heads AS (
     SELECT l.call, l.type_id, l.started_at, row_number() OVER (PARTITION BY l.call ORDER BY l.started_at, l.id) AS leg_no
     FROM legs AS l
